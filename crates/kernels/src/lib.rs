@@ -21,6 +21,7 @@
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod error;
+mod gemm;
 mod named;
 pub mod ops;
 pub mod optim;

@@ -1,0 +1,78 @@
+//! Matrix products on slices.
+#![allow(unsafe_code)]
+
+use crate::ops::host::Real;
+
+/// A matrix in memory, its element (i, j) at `i · row_step + j · column_step`.
+#[derive(Clone, Copy)]
+pub(crate) struct Matrix<'a, T> {
+    values: &'a [T],
+    size: [usize; 2],
+    step: [usize; 2],
+}
+
+impl<'a, T> Matrix<'a, T> {
+    /// Rows of `columns` values, one after the other.
+    pub(crate) fn rows(values: &'a [T], columns: usize) -> Self {
+        let rows = values.len().checked_div(columns).unwrap_or(0);
+        Self { values, size: [rows, columns], step: [columns, 1] }
+    }
+
+    /// The same values with rows and columns exchanged.
+    pub(crate) fn transposed(self) -> Self {
+        let ([rows, columns], [row, column]) = (self.size, self.step);
+        Self { size: [columns, rows], step: [column, row], ..self }
+    }
+}
+
+/// `out += a · b` on the calling thread, `out` in rows.
+///
+/// # Panics
+/// Where the sizes do not fit together, which is an error of this crate and not of its input.
+pub(crate) fn multiply<T: Real>(out: &mut [T], a: Matrix<'_, T>, b: Matrix<'_, T>) {
+    let ([m, k], [depth, n]) = (a.size, b.size);
+    assert!(k == depth && out.len() == m * n, "matrix sizes: {:?} · {:?} into {}", a.size, b.size, out.len());
+    assert!(a.values.len() == m * k && b.values.len() == k * n, "matrix sizes and their memory");
+    // SAFETY: `out`, `a` and `b` are live slices, `out` is borrowed exclusively, and the assertions above show
+    // that every index i·row_step + j·column_step within the sizes lies inside its slice, because the steps
+    // are those of a dense matrix in rows or of its transpose. T is f32 or f64, which `gemm` supports.
+    unsafe {
+        gemm::gemm(
+            m,
+            n,
+            k,
+            out.as_mut_ptr(),
+            1,
+            n as isize,
+            true,
+            a.values.as_ptr(),
+            a.step[1] as isize,
+            a.step[0] as isize,
+            b.values.as_ptr(),
+            b.step[1] as isize,
+            b.step[0] as isize,
+            T::one(),
+            T::one(),
+            false,
+            false,
+            false,
+            gemm::Parallelism::None,
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn multiplies_rows_and_transposes() {
+        let (a, b) = ([1.0, 2.0, 3.0, 4.0], [5.0, 6.0, 7.0, 8.0]);
+        let mut out = [1.0; 4];
+        multiply(&mut out, Matrix::rows(&a, 2), Matrix::rows(&b, 2));
+        assert_eq!(out, [20.0, 23.0, 44.0, 51.0]);
+        let mut out = [0.0; 4];
+        multiply(&mut out, Matrix::rows(&a, 2).transposed(), Matrix::rows(&b, 2));
+        assert_eq!(out, [26.0, 30.0, 38.0, 44.0]);
+    }
+}

@@ -1,0 +1,290 @@
+//! Two-dimensional convolution (cross-correlation, as the field calls it).
+//!
+//! ```text
+//! y[b, o, i, j] = bias[o] + Σ_c,u,v  w[o, c, u, v] · x[b, c, i·s + u·d − p, j·s + v·d − p]
+//! ```
+//!
+//! Each image is unfolded into a matrix of its windows (im2col) and multiplied by the kernel; images go to the
+//! thread pool one by one. The backward pass takes images in a fixed number of parts and adds the parts'
+//! weight gradients in order, so that sums do not depend on the number of threads.
+
+use candle_core::{CpuStorage, CustomOp3, Layout, Shape, Tensor};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::host::{self, Real, for_real};
+use super::resize::dims4;
+use super::unfold::Window;
+use crate::gemm::{Matrix, multiply};
+use crate::{Error, Result};
+
+/// Parts that the images of a batch are split into for the backward pass, whatever the number of threads.
+const PARTS: usize = 8;
+
+/// The geometry of a convolution.
+///
+/// | name | default | range | meaning |
+/// | --- | --- | --- | --- |
+/// | `stride` | 1 | ≥ 1 | distance between windows |
+/// | `padding` | 0 | ≥ 0 | zeros around the image |
+/// | `dilation` | 1 | ≥ 1 | distance between the kernel's points |
+/// | `groups` | 1 | divides both channel counts | independent convolutions side by side |
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Conv2d {
+    /// Distance between windows.
+    pub stride: usize,
+    /// Zeros around the image.
+    pub padding: usize,
+    /// Distance between the kernel's points.
+    pub dilation: usize,
+    /// Independent convolutions side by side.
+    pub groups: usize,
+}
+
+impl Default for Conv2d {
+    fn default() -> Self {
+        Self { stride: 1, padding: 0, dilation: 1, groups: 1 }
+    }
+}
+
+/// Convolves images with a kernel.
+///
+/// # Shapes
+/// `x [batch, in, h, w]`, `weight [out, in / groups, kh, kw]`, `bias [out]` → `[batch, out, h', w']` with
+/// `h' = (h + 2·padding − dilation·(kh − 1) − 1) / stride + 1`, all of one floating-point dtype.
+///
+/// # Errors
+/// [`Error::Parameter`] for a geometry out of range, [`Error::Shape`] where the shapes do not fit together.
+///
+/// # Example
+/// ```
+/// use candle_core::{Device, Tensor};
+/// use taskweave_kernels::ops::{Conv2d, conv2d};
+/// let x = Tensor::new(&[[[[1f32, 2.0, 3.0]]]], &Device::Cpu)?;
+/// let weight = Tensor::new(&[[[[1f32, 10.0]]]], &Device::Cpu)?;
+/// let y = conv2d(&x, &weight, None, Conv2d::default())?;
+/// assert_eq!(y.flatten_all()?.to_vec1::<f32>()?, [21.0, 32.0]);
+/// # Ok::<(), taskweave_kernels::Error>(())
+/// ```
+pub fn conv2d(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, config: Conv2d) -> Result<Tensor> {
+    let plan = Plan::new(x, weight, bias, config)?;
+    if !host::applies(x) || x.dtype() != weight.dtype() {
+        let Conv2d { stride, padding, dilation, groups } = config;
+        let y = x.conv2d(weight, padding, stride, dilation, groups)?;
+        return match bias {
+            Some(bias) => Ok(y.broadcast_add(&bias.reshape((1, plan.out, 1, 1))?)?),
+            None => Ok(y),
+        };
+    }
+    let bias = match bias {
+        Some(bias) => bias.contiguous()?,
+        None => Tensor::zeros(plan.out, x.dtype(), x.device())?,
+    };
+    Ok(x.contiguous()?.apply_op3(&weight.contiguous()?, &bias, plan)?)
+}
+
+/// All sizes of one convolution, checked against each other.
+#[derive(Clone, Copy)]
+struct Plan {
+    batch: usize,
+    out: usize,
+    groups: usize,
+    /// Of one group of one image.
+    window: Window,
+}
+
+impl Plan {
+    fn new(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, config: Conv2d) -> Result<Self> {
+        let [batch, channels, h, w] = dims4(x, "input of conv2d")?;
+        let [out, per_group, kh, kw] = dims4(weight, "weight of conv2d")?;
+        let Conv2d { stride, padding, dilation, groups } = config;
+        if stride == 0 || dilation == 0 || groups == 0 {
+            return Err(Error::parameter(
+                "stride, dilation and groups of conv2d",
+                "at least 1",
+                format!("{config:?}"),
+            ));
+        }
+        if per_group * groups != channels || out % groups != 0 || kh * kw * out * channels == 0 {
+            let expected = format!("[out divisible by {groups}, {channels} / {groups}, ≥ 1, ≥ 1]");
+            return Err(Error::shape("weight of conv2d", expected, weight.dims()));
+        }
+        if let Some(bias) = bias.filter(|b| b.dims() != [out]) {
+            return Err(Error::shape("bias of conv2d", format!("[{out}]"), bias.dims()));
+        }
+        let reach = [dilation * (kh - 1) + 1, dilation * (kw - 1) + 1];
+        if h + 2 * padding < reach[0] || w + 2 * padding < reach[1] {
+            let expected = format!("height and width + 2·{padding} of at least {reach:?}");
+            return Err(Error::shape("input of conv2d", expected, x.dims()));
+        }
+        let rows = (h + 2 * padding - reach[0]) / stride + 1;
+        let columns = (w + 2 * padding - reach[1]) / stride + 1;
+        let window = Window {
+            channels: per_group,
+            image: [h, w],
+            kernel: [kh, kw],
+            output: [rows, columns],
+            stride,
+            padding,
+            dilation,
+        };
+        Ok(Self { batch, out, groups, window })
+    }
+
+    fn image_len(&self) -> usize {
+        self.groups * self.window.image_len()
+    }
+
+    fn output_len(&self) -> usize {
+        self.out * self.window.positions()
+    }
+
+    fn forward<T: Real>(&self, x: &[T], weight: &[T], bias: &[T]) -> Vec<T> {
+        let mut y = vec![T::zero(); self.batch * self.output_len()];
+        if y.is_empty() {
+            return y;
+        }
+        let scratch = || vec![T::zero(); self.window.scratch_len()];
+        let images = y.par_chunks_mut(self.output_len()).zip(x.par_chunks(self.image_len()));
+        images.for_each_init(scratch, |scratch, (y, x)| {
+            for (y, &b) in y.chunks_mut(self.window.positions()).zip(bias) {
+                y.fill(b);
+            }
+            self.each_group(|group| {
+                let (x, w, y) = (&x[group.image.clone()], &weight[group.weight], &mut y[group.output]);
+                let windows = self.window.unfold(x, scratch);
+                multiply(
+                    y,
+                    Matrix::rows(w, self.window.depth()),
+                    Matrix::rows(windows, self.window.positions()),
+                );
+            });
+        });
+        y
+    }
+
+    fn backward<T: Real>(&self, [x, dy]: [&[T]; 2], weight: &[T], wanted: Wanted) -> Gradients<T> {
+        let per_part = self.batch.div_ceil(PARTS).max(1);
+        let mut dx = vec![T::zero(); if wanted == Wanted::All { x.len() } else { 0 }];
+        let parts = self.batch.div_ceil(per_part);
+        let mut slices: Vec<&mut [T]> = dx.chunks_mut(per_part * self.image_len()).collect();
+        slices.resize_with(parts, Default::default);
+        let inputs =
+            x.par_chunks(per_part * self.image_len()).zip(dy.par_chunks(per_part * self.output_len()));
+        let sums: Vec<(Vec<T>, Vec<T>)> = slices
+            .into_par_iter()
+            .zip(inputs)
+            .map(|(dx, (x, dy))| self.backward_part(dx, [x, dy], weight))
+            .collect();
+        let (mut dw, mut db) = (vec![T::zero(); weight.len()], vec![T::zero(); self.out]);
+        for (part_w, part_b) in &sums {
+            dw.iter_mut().zip(part_w).for_each(|(sum, &v)| *sum += v);
+            db.iter_mut().zip(part_b).for_each(|(sum, &v)| *sum += v);
+        }
+        Gradients { dx, dw, db }
+    }
+
+    /// The images of one part in order; an empty `dx` is not wanted.
+    fn backward_part<T: Real>(&self, dx: &mut [T], [x, dy]: [&[T]; 2], weight: &[T]) -> (Vec<T>, Vec<T>) {
+        let (depth, positions) = (self.window.depth(), self.window.positions());
+        let mut dw = vec![T::zero(); weight.len()];
+        let mut db = vec![T::zero(); self.out];
+        let mut scratch = vec![T::zero(); self.window.scratch_len()];
+        let mut spread = vec![T::zero(); if dx.is_empty() { 0 } else { depth * positions }];
+        for (image, (x, dy)) in x.chunks(self.image_len()).zip(dy.chunks(self.output_len())).enumerate() {
+            for (db, dy) in db.iter_mut().zip(dy.chunks(positions)) {
+                *db += dy.iter().fold(T::zero(), |sum, &v| sum + v);
+            }
+            self.each_group(|group| {
+                let at = image * self.image_len();
+                let dy = Matrix::rows(&dy[group.output.clone()], positions);
+                let windows = self.window.unfold(&x[group.image.clone()], &mut scratch);
+                multiply(&mut dw[group.weight.clone()], dy, Matrix::rows(windows, positions).transposed());
+                if !dx.is_empty() {
+                    spread.fill(T::zero());
+                    multiply(&mut spread, Matrix::rows(&weight[group.weight], depth).transposed(), dy);
+                    self.window.fold(&spread, &mut dx[at + group.image.start..at + group.image.end]);
+                }
+            });
+        }
+        (dw, db)
+    }
+
+    fn each_group(&self, mut f: impl FnMut(Group)) {
+        let out = self.out / self.groups;
+        for g in 0..self.groups {
+            let span = |len: usize| g * len..(g + 1) * len;
+            f(Group {
+                image: span(self.window.image_len()),
+                weight: span(out * self.window.depth()),
+                output: span(out * self.window.positions()),
+            });
+        }
+    }
+}
+
+/// Where one group lies in an image, in the kernel and in an output.
+struct Group {
+    image: std::ops::Range<usize>,
+    weight: std::ops::Range<usize>,
+    output: std::ops::Range<usize>,
+}
+
+struct Gradients<T> {
+    dx: Vec<T>,
+    dw: Vec<T>,
+    db: Vec<T>,
+}
+
+/// Images at the bottom of a network need no gradient.
+#[derive(Clone, Copy, PartialEq)]
+enum Wanted {
+    All,
+    Parameters,
+}
+
+impl CustomOp3 for Plan {
+    fn name(&self) -> &'static str {
+        "conv2d"
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        lx: &Layout,
+        weight: &CpuStorage,
+        lw: &Layout,
+        bias: &CpuStorage,
+        lb: &Layout,
+    ) -> candle_core::Result<(CpuStorage, Shape)> {
+        let [rows, columns] = self.window.output;
+        for_real!(host::dtype(x), T => {
+            let y = self.forward::<T>(host::slice(x, lx)?, host::slice(weight, lw)?, host::slice(bias, lb)?);
+            Ok((host::stored(y), Shape::from((self.batch, self.out, rows, columns))))
+        })
+    }
+
+    fn bwd(
+        &self,
+        x: &Tensor,
+        weight: &Tensor,
+        bias: &Tensor,
+        _: &Tensor,
+        dy: &Tensor,
+    ) -> candle_core::Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+        let wanted = if x.track_op() { Wanted::All } else { Wanted::Parameters };
+        for_real!(x.dtype(), T => {
+            let g = host::with_values::<T, _>(x, |x| host::with_values(weight, |w| {
+                host::with_values(dy, |dy| Ok(self.backward([x, dy], w, wanted)))
+            }))?;
+            let dx = match wanted {
+                Wanted::All => Some(Tensor::from_vec(g.dx, x.shape(), x.device())?),
+                Wanted::Parameters => None,
+            };
+            let dw = Tensor::from_vec(g.dw, weight.shape(), x.device())?;
+            let db = bias.track_op().then(|| Tensor::from_vec(g.db, self.out, x.device())).transpose()?;
+            Ok((dx, Some(dw), db))
+        })
+    }
+}

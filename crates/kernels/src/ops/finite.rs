@@ -1,0 +1,36 @@
+//! Whether a tensor holds only finite numbers.
+
+use candle_core::{DType, Tensor};
+use rayon::prelude::*;
+
+use super::host::{self, Real, for_real};
+use crate::Result;
+
+/// Whether no value of `x` is NaN or infinite. Whole numbers always are finite.
+///
+/// # Errors
+/// Only those of candle.
+///
+/// # Example
+/// ```
+/// use candle_core::{Device, Tensor};
+/// use taskweave_kernels::ops::all_finite;
+/// assert!(all_finite(&Tensor::new(&[1f32, -2.0], &Device::Cpu)?)?);
+/// assert!(!all_finite(&Tensor::new(&[1f32, f32::INFINITY], &Device::Cpu)?)?);
+/// # Ok::<(), taskweave_kernels::Error>(())
+/// ```
+pub fn all_finite(x: &Tensor) -> Result<bool> {
+    if !x.dtype().is_float() {
+        return Ok(true);
+    }
+    if host::applies(x) {
+        return Ok(for_real!(x.dtype(), T => host::with_values::<T, _>(x, |x| Ok(finite(x))))?);
+    }
+    // x − x is 0 for a finite number and NaN for every other, and a sum keeps a NaN.
+    let zero = (x - x)?.to_dtype(DType::F32)?.flatten_all()?.sum(0)?.to_scalar::<f32>()?;
+    Ok(zero == 0.0)
+}
+
+fn finite<T: Real>(x: &[T]) -> bool {
+    x.par_chunks(1 << 15).all(|x| x.iter().fold(true, |all, x| all & x.is_finite()))
+}

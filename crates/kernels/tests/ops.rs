@@ -1,0 +1,231 @@
+//! Every differentiable function against central differences in f64, in f32, and with one and two threads.
+
+use candle_core::{DType, Device, Tensor, Var};
+use taskweave_kernels::ops::{self, Conv2d};
+use taskweave_kernels::{Error, Result, Rng};
+
+type Function = Box<dyn Fn(&[Tensor]) -> Result<Tensor> + Send + Sync>;
+
+/// One row of the table: a function, and the shapes of its arguments.
+struct Row {
+    name: &'static str,
+    shapes: Vec<Vec<usize>>,
+    f: Function,
+}
+
+fn row(
+    name: &'static str,
+    shapes: &[&[usize]],
+    f: impl Fn(&[Tensor]) -> Result<Tensor> + Send + Sync + 'static,
+) -> Row {
+    Row { name, shapes: shapes.iter().map(|s| s.to_vec()).collect(), f: Box::new(f) }
+}
+
+fn conv(name: &'static str, x: [usize; 4], weight: [usize; 4], config: Conv2d) -> Row {
+    row(name, &[&x, &weight, &[weight[0]]], move |a| ops::conv2d(&a[0], &a[1], Some(&a[2]), config))
+}
+
+fn table() -> Vec<Row> {
+    let plain = Conv2d::default();
+    vec![
+        conv("conv 3x3", [2, 3, 5, 7], [4, 3, 3, 3], Conv2d { padding: 1, ..plain }),
+        conv("conv 1x1", [3, 5, 4, 3], [2, 5, 1, 1], plain),
+        conv("conv 1x1 strided", [2, 2, 5, 5], [3, 2, 1, 1], Conv2d { stride: 2, ..plain }),
+        conv("conv stride 2", [1, 2, 7, 6], [3, 2, 3, 3], Conv2d { stride: 2, padding: 1, ..plain }),
+        conv("conv stride 3", [1, 1, 8, 9], [2, 1, 2, 3], Conv2d { stride: 3, padding: 2, ..plain }),
+        conv("conv dilated", [2, 2, 7, 7], [2, 2, 3, 3], Conv2d { dilation: 2, padding: 1, ..plain }),
+        conv("conv grouped", [2, 4, 4, 4], [6, 2, 3, 3], Conv2d { groups: 2, padding: 1, ..plain }),
+        conv("conv depthwise", [9, 3, 4, 4], [3, 1, 3, 3], Conv2d { groups: 3, padding: 1, ..plain }),
+        conv("conv wide padding", [1, 1, 2, 2], [1, 1, 3, 3], Conv2d { padding: 4, ..plain }),
+        conv(
+            "conv wide padding, stride 2",
+            [1, 1, 2, 3],
+            [1, 1, 3, 3],
+            Conv2d { padding: 4, stride: 2, ..plain },
+        ),
+        conv("conv one value", [1, 1, 1, 1], [1, 1, 1, 1], plain),
+        row("batch norm, images", &[&[3, 2, 2, 3], &[2], &[2]], |a| {
+            ops::batch_norm(&a[0], [&a[1], &a[2]], None, 1e-5)
+        }),
+        row("batch norm, rows", &[&[4, 9], &[9], &[9]], |a| {
+            ops::batch_norm(&a[0], [&a[1], &a[2]], None, 1e-5)
+        }),
+        row("batch norm, fixed", &[&[2, 2, 9], &[2], &[2]], |a| {
+            let mean = Tensor::new(&[0.3f64, -1.0], &Device::Cpu)?.to_dtype(a[0].dtype())?;
+            let var = Tensor::new(&[0.5f64, 2.0], &Device::Cpu)?.to_dtype(a[0].dtype())?;
+            ops::batch_norm(&a[0], [&a[1], &a[2]], Some(&ops::ChannelStats { mean, var }), 1e-5)
+        }),
+        row("max pool", &[&[2, 3, 4, 6]], |a| ops::max_pool2d(&a[0], 2, 2)),
+        row("max pool, overlapping", &[&[2, 1, 5, 5]], |a| ops::max_pool2d(&a[0], 3, 1)),
+        row("global mean", &[&[2, 3, 4, 5]], |a| ops::global_avg_pool2d(&a[0])),
+        row("nearest", &[&[2, 2, 3, 2]], |a| ops::upsample_nearest2d(&a[0], 3)),
+        row("pixel shuffle", &[&[2, 8, 2, 3]], |a| ops::pixel_shuffle(&a[0], 2)),
+        row("relu", &[&[3, 7]], |a| ops::relu(&a[0])),
+        row("relu, transposed", &[&[3, 7]], |a| ops::relu(&a[0].t()?)),
+        row("linear", &[&[2, 3, 4], &[5, 4], &[5]], |a| ops::linear(&a[0], &a[1], Some(&a[2]))),
+        row("dropout", &[&[5, 8]], |a| ops::dropout(&a[0], 0.4, &mut Rng::new(5))),
+        row("conv of a transposed image", &[&[2, 3, 5, 4], &[2, 3, 3, 3]], |a| {
+            ops::conv2d(&a[0].transpose(2, 3)?, &a[1], None, Conv2d::default())
+        }),
+        row("one result used twice", &[&[1, 2, 3, 3]], |a| {
+            let y = ops::upsample_nearest2d(&a[0], 2)?;
+            let z = ops::max_pool2d(&y, 2, 1)?;
+            Ok((z.narrow(2, 0, 4)? + y.narrow(2, 0, 4)?.narrow(3, 0, 5)?)?)
+        }),
+    ]
+}
+
+fn arguments(row: &Row, dtype: DType) -> Vec<Var> {
+    let mut rng = Rng::new(11).fork(row.name);
+    let argument = |shape: &Vec<usize>| {
+        let values: Vec<f64> = (0..shape.iter().product()).map(|_| rng.normal()).collect();
+        let tensor = Tensor::from_vec(values, shape.as_slice(), &Device::Cpu).unwrap();
+        Var::from_tensor(&tensor.to_dtype(dtype).unwrap()).unwrap()
+    };
+    row.shapes.iter().map(argument).collect()
+}
+
+/// A scalar of the result in which every element counts differently.
+fn objective(row: &Row, arguments: &[Tensor]) -> Tensor {
+    let y = (row.f)(arguments).unwrap();
+    let mut rng = Rng::new(12);
+    let weights: Vec<f64> = (0..y.elem_count()).map(|_| rng.normal()).collect();
+    let weights = Tensor::from_vec(weights, y.shape(), &Device::Cpu).unwrap().to_dtype(y.dtype()).unwrap();
+    (y * weights).unwrap().sum_all().unwrap()
+}
+
+fn gradients(row: &Row, dtype: DType) -> Vec<Vec<f64>> {
+    let vars = arguments(row, dtype);
+    let tensors: Vec<Tensor> = vars.iter().map(|v| v.as_tensor().clone()).collect();
+    let grads = objective(row, &tensors).backward().unwrap();
+    vars.iter().map(|v| flat(grads.get(v).unwrap())).collect()
+}
+
+fn flat(x: &Tensor) -> Vec<f64> {
+    x.to_dtype(DType::F64).unwrap().flatten_all().unwrap().to_vec1().unwrap()
+}
+
+fn central_differences(row: &Row, argument: usize) -> Vec<f64> {
+    let tensors: Vec<Tensor> = arguments(row, DType::F64).iter().map(|v| v.as_tensor().clone()).collect();
+    let values = flat(&tensors[argument]);
+    let h = 1e-5;
+    let moved = |i: usize, by: f64| {
+        let mut values = values.clone();
+        values[i] += by;
+        let mut all = tensors.clone();
+        all[argument] = Tensor::from_vec(values, tensors[argument].shape(), &Device::Cpu).unwrap();
+        objective(row, &all).to_scalar::<f64>().unwrap()
+    };
+    (0..values.len()).map(|i| (moved(i, h) - moved(i, -h)) / (2.0 * h)).collect()
+}
+
+fn assert_close(name: &str, found: &[f64], expected: &[f64], tolerance: f64) {
+    assert_eq!(found.len(), expected.len(), "{name}");
+    let scale = expected.iter().fold(1.0, |m: f64, v| m.max(v.abs()));
+    for (i, (a, b)) in found.iter().zip(expected).enumerate() {
+        assert!((a - b).abs() <= tolerance * scale, "{name}, element {i}: {a} instead of {b}");
+    }
+}
+
+#[test]
+fn gradients_equal_central_differences() {
+    for row in table() {
+        for (i, gradient) in gradients(&row, DType::F64).iter().enumerate() {
+            let name = format!("{}, argument {i}", row.name);
+            assert_close(&name, gradient, &central_differences(&row, i), 1e-7);
+        }
+    }
+}
+
+#[test]
+fn single_precision_follows_double_precision() {
+    for row in table() {
+        for (single, double) in gradients(&row, DType::F32).iter().zip(gradients(&row, DType::F64)) {
+            assert_close(row.name, single, &double, 2e-5);
+        }
+    }
+}
+
+#[test]
+fn the_number_of_threads_changes_no_bit() {
+    let all = |threads: usize| -> Vec<Vec<Vec<f64>>> {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| table().iter().map(|row| gradients(row, DType::F32)).collect())
+    };
+    assert_eq!(all(1), all(2));
+}
+
+/// Candle's own convolution is the second opinion on values; it loops over the definition.
+#[test]
+fn convolution_equals_candles() {
+    for (groups, stride, padding, dilation) in
+        [(1, 1, 1, 1), (2, 1, 0, 1), (1, 2, 2, 1), (1, 1, 2, 2), (4, 3, 1, 1)]
+    {
+        let mut rng = Rng::new(3);
+        let mut draw = |shape: [usize; 4]| {
+            let values: Vec<f64> = (0..shape.iter().product()).map(|_| rng.normal()).collect();
+            Tensor::from_vec(values, &shape, &Device::Cpu).unwrap()
+        };
+        let (x, weight) = (draw([3, 4, 9, 8]), draw([8, 4 / groups, 3, 3]));
+        let config = Conv2d { stride, padding, dilation, groups };
+        let ours = ops::conv2d(&x, &weight, None, config).unwrap();
+        let theirs = x.conv2d(&weight, padding, stride, dilation, groups).unwrap();
+        assert_eq!(ours.dims(), theirs.dims());
+        assert_close("conv2d", &flat(&ours), &flat(&theirs), 1e-12);
+    }
+}
+
+#[test]
+fn other_dtypes_take_the_composition() {
+    let x = Tensor::ones((1, 2, 4, 4), DType::F16, &Device::Cpu).unwrap();
+    let weight = Tensor::ones((1, 2, 3, 3), DType::F16, &Device::Cpu).unwrap();
+    let one = Tensor::ones(2, DType::F16, &Device::Cpu).unwrap();
+    assert_eq!(flat(&ops::conv2d(&x, &weight, None, Conv2d::default()).unwrap()), [18.0; 4]);
+    assert_eq!(flat(&ops::upsample_nearest2d(&x, 2).unwrap()).len(), 128);
+    assert_eq!(flat(&ops::batch_norm(&x, [&one, &one], None, 1e-5).unwrap()), [1.0; 32]);
+    assert_eq!(flat(&ops::max_pool2d(&x, 2, 2).unwrap()), [1.0; 8]);
+}
+
+#[test]
+fn an_empty_batch_gives_an_empty_result_and_zero_gradients() {
+    let x = Var::zeros((0, 2, 4, 4), DType::F32, &Device::Cpu).unwrap();
+    let weight = Var::ones((3, 2, 3, 3), DType::F32, &Device::Cpu).unwrap();
+    let y = ops::conv2d(&x, &weight, None, Conv2d::default()).unwrap();
+    assert_eq!(y.dims(), [0, 3, 2, 2]);
+    let grads = y.sum_all().unwrap().backward().unwrap();
+    assert_eq!(flat(grads.get(&weight).unwrap()), [0.0; 54]);
+}
+
+#[test]
+fn nan_is_never_hidden() {
+    let x = Tensor::new(&[[[[f32::NAN, 1.0], [2.0, 3.0]]]], &Device::Cpu).unwrap();
+    assert!(!ops::all_finite(&ops::relu(&x).unwrap()).unwrap());
+    assert!(!ops::all_finite(&ops::max_pool2d(&x, 2, 2).unwrap()).unwrap());
+}
+
+#[test]
+fn misfits_are_typed_errors() {
+    let x = Tensor::zeros((1, 3, 4, 4), DType::F32, &Device::Cpu).unwrap();
+    let weight =
+        |shape: (usize, usize, usize, usize)| Tensor::zeros(shape, DType::F32, &Device::Cpu).unwrap();
+    let conv = |w: &Tensor, config| ops::conv2d(&x, w, None, config);
+    let plain = Conv2d::default();
+    assert!(matches!(conv(&weight((2, 2, 3, 3)), plain), Err(Error::Shape { .. })));
+    assert!(matches!(conv(&weight((2, 3, 5, 5)), plain), Err(Error::Shape { .. })));
+    assert!(matches!(conv(&weight((2, 3, 0, 3)), plain), Err(Error::Shape { .. })));
+    assert!(matches!(
+        conv(&weight((2, 3, 3, 3)), Conv2d { stride: 0, ..plain }),
+        Err(Error::Parameter { .. })
+    ));
+    assert!(matches!(ops::max_pool2d(&x, 5, 1), Err(Error::Shape { .. })));
+    assert!(matches!(ops::max_pool2d(&x, 2, 0), Err(Error::Parameter { .. })));
+    assert!(matches!(ops::pixel_shuffle(&x, 2), Err(Error::Shape { .. })));
+    assert!(matches!(
+        ops::linear(&x, &Tensor::zeros((2, 5), DType::F32, &Device::Cpu).unwrap(), None),
+        Err(Error::Shape { .. })
+    ));
+    let three = Tensor::zeros(3, DType::F32, &Device::Cpu).unwrap();
+    let lone = Tensor::zeros((1, 3), DType::F32, &Device::Cpu).unwrap();
+    assert!(matches!(ops::batch_norm(&lone, [&three, &three], None, 1e-5), Err(Error::Shape { .. })));
+    assert!(matches!(ops::batch_norm(&x, [&three, &three], None, 0.0), Err(Error::Parameter { .. })));
+}
