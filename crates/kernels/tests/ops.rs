@@ -1,7 +1,7 @@
 //! Every differentiable function against central differences in f64, in f32, and with one and two threads.
 
 use candle_core::{DType, Device, Tensor, Var};
-use taskweave_kernels::ops::{self, Conv2d};
+use taskweave_kernels::ops::{self, ChannelStats, Conv2d, Statistics};
 use taskweave_kernels::{Error, Result, Rng};
 
 type Function = Box<dyn Fn(&[Tensor]) -> Result<Tensor> + Send + Sync>;
@@ -25,6 +25,11 @@ fn conv(name: &'static str, x: [usize; 4], weight: [usize; 4], config: Conv2d) -
     row(name, &[&x, &weight, &[weight[0]]], move |a| ops::conv2d(&a[0], &a[1], Some(&a[2]), config))
 }
 
+fn trained_norm(a: &[Tensor]) -> Result<Tensor> {
+    let stats = ops::channel_stats(&a[0])?;
+    ops::batch_norm(&a[0], [&a[1], &a[2]], Statistics::Batch(&stats), 1e-5)
+}
+
 fn table() -> Vec<Row> {
     let plain = Conv2d::default();
     vec![
@@ -44,16 +49,12 @@ fn table() -> Vec<Row> {
             Conv2d { padding: 4, stride: 2, ..plain },
         ),
         conv("conv one value", [1, 1, 1, 1], [1, 1, 1, 1], plain),
-        row("batch norm, images", &[&[3, 2, 2, 3], &[2], &[2]], |a| {
-            ops::batch_norm(&a[0], [&a[1], &a[2]], None, 1e-5)
-        }),
-        row("batch norm, rows", &[&[4, 9], &[9], &[9]], |a| {
-            ops::batch_norm(&a[0], [&a[1], &a[2]], None, 1e-5)
-        }),
+        row("batch norm, images", &[&[3, 2, 2, 3], &[2], &[2]], |a| trained_norm(a)),
+        row("batch norm, rows", &[&[4, 9], &[9], &[9]], |a| trained_norm(a)),
         row("batch norm, fixed", &[&[2, 2, 9], &[2], &[2]], |a| {
             let mean = Tensor::new(&[0.3f64, -1.0], &Device::Cpu)?.to_dtype(a[0].dtype())?;
             let var = Tensor::new(&[0.5f64, 2.0], &Device::Cpu)?.to_dtype(a[0].dtype())?;
-            ops::batch_norm(&a[0], [&a[1], &a[2]], Some(&ops::ChannelStats { mean, var }), 1e-5)
+            ops::batch_norm(&a[0], [&a[1], &a[2]], Statistics::Fixed(&ChannelStats { mean, var }), 1e-5)
         }),
         row("max pool", &[&[2, 3, 4, 6]], |a| ops::max_pool2d(&a[0], 2, 2)),
         row("max pool, overlapping", &[&[2, 1, 5, 5]], |a| ops::max_pool2d(&a[0], 3, 1)),
@@ -182,7 +183,7 @@ fn other_dtypes_take_the_composition() {
     let one = Tensor::ones(2, DType::F16, &Device::Cpu).unwrap();
     assert_eq!(flat(&ops::conv2d(&x, &weight, None, Conv2d::default()).unwrap()), [18.0; 4]);
     assert_eq!(flat(&ops::upsample_nearest2d(&x, 2).unwrap()).len(), 128);
-    assert_eq!(flat(&ops::batch_norm(&x, [&one, &one], None, 1e-5).unwrap()), [1.0; 32]);
+    assert_eq!(flat(&trained_norm(&[x.clone(), one.clone(), one.clone()]).unwrap()), [1.0; 32]);
     assert_eq!(flat(&ops::max_pool2d(&x, 2, 2).unwrap()), [1.0; 8]);
 }
 
@@ -225,7 +226,11 @@ fn misfits_are_typed_errors() {
         Err(Error::Shape { .. })
     ));
     let three = Tensor::zeros(3, DType::F32, &Device::Cpu).unwrap();
+    let stats = ops::channel_stats(&x).unwrap();
     let lone = Tensor::zeros((1, 3), DType::F32, &Device::Cpu).unwrap();
-    assert!(matches!(ops::batch_norm(&lone, [&three, &three], None, 1e-5), Err(Error::Shape { .. })));
-    assert!(matches!(ops::batch_norm(&x, [&three, &three], None, 0.0), Err(Error::Parameter { .. })));
+    assert!(matches!(trained_norm(&[lone, three.clone(), three.clone()]), Err(Error::Shape { .. })));
+    assert!(matches!(
+        ops::batch_norm(&x, [&three, &three], Statistics::Fixed(&stats), 0.0),
+        Err(Error::Parameter { .. })
+    ));
 }

@@ -1,4 +1,4 @@
-//! Batch normalisation.
+//! Batch normalization.
 //!
 //! ```text
 //! y = γ (x − μ) / √(σ² + ε) + β       per channel
@@ -60,40 +60,55 @@ pub fn channel_stats(x: &Tensor) -> Result<ChannelStats> {
     Ok(ChannelStats { mean: column(0)?, var: column(1)? })
 }
 
-/// Normalises each channel of `x`, by the statistics of the batch where `fixed` is `None`, else by `fixed`.
+/// The statistics to normalize by, and what they are.
+#[derive(Debug, Clone, Copy)]
+pub enum Statistics<'a> {
+    /// Those of the batch itself, from [`channel_stats`]: the gradient flows through them.
+    Batch(&'a ChannelStats),
+    /// Constants, such as running statistics.
+    Fixed(&'a ChannelStats),
+}
+
+/// Normalizes each channel of `x`.
 ///
 /// # Shapes
 /// `x [batch, channels, ..]`, `weight [channels]`, `bias [channels]` → the shape of `x`.
 ///
 /// # Errors
-/// [`Error::Shape`] where the parameters do not have one value per channel, or where a channel has fewer than
-/// two values to take statistics of; [`Error::Parameter`] for an `eps` that is not positive.
+/// [`Error::Shape`] where the parameters or statistics do not have one value per channel, or where a channel has
+/// fewer than two values to take statistics of; [`Error::Parameter`] for an `eps` that is not positive.
 ///
 /// # Example
 /// ```
 /// use candle_core::{Device, Tensor};
+/// use taskweave_kernels::ops::{Statistics, batch_norm, channel_stats};
 /// let x = Tensor::new(&[[1f64], [3.0]], &Device::Cpu)?;
 /// let (one, zero) = (Tensor::new(&[1f64], &Device::Cpu)?, Tensor::new(&[0f64], &Device::Cpu)?);
-/// let y = taskweave_kernels::ops::batch_norm(&x, [&one, &zero], None, 1e-12)?;
+/// let stats = channel_stats(&x)?;
+/// let y = batch_norm(&x, [&one, &zero], Statistics::Batch(&stats), 1e-12)?;
 /// assert!((y.to_vec2::<f64>()?[1][0] - 1.0).abs() < 1e-9);
 /// # Ok::<(), taskweave_kernels::Error>(())
 /// ```
 pub fn batch_norm(
     x: &Tensor,
     [weight, bias]: [&Tensor; 2],
-    fixed: Option<&ChannelStats>,
+    statistics: Statistics<'_>,
     eps: f64,
 ) -> Result<Tensor> {
     let grid = Grid::of(x)?;
+    let (Statistics::Batch(stats) | Statistics::Fixed(stats)) = statistics;
     if !(eps > 0.0 && eps.is_finite()) {
         return Err(Error::parameter("eps of batch_norm", "a finite number > 0", eps));
     }
-    for (what, values) in [("weight of batch_norm", weight), ("bias of batch_norm", bias)] {
+    for (what, values) in
+        [("weight", weight), ("bias", bias), ("mean", &stats.mean), ("variance", &stats.var)]
+    {
         if values.dims() != [grid.channels] {
+            let what = format!("{what} of batch_norm");
             return Err(Error::shape(what, format!("[{}]", grid.channels), values.dims()));
         }
     }
-    if fixed.is_none() && grid.batch * grid.space < 2 {
+    if matches!(statistics, Statistics::Batch(_)) && grid.batch * grid.space < 2 {
         return Err(Error::shape(
             "input of batch_norm",
             "at least two values per channel to train",
@@ -101,13 +116,15 @@ pub fn batch_norm(
         ));
     }
     if !host::applies(x) {
-        return composed(x, [weight, bias], fixed, eps);
+        return composed(x, [weight, bias], statistics, eps);
     }
-    let stats = fixed.map_or_else(|| channel_stats(x), |stats| Ok(stats.clone()))?;
     let mean = stats.mean.to_dtype(DType::F64)?.to_vec1()?;
     let var: Vec<f64> = stats.var.to_dtype(DType::F64)?.to_vec1()?;
     let inv_std = var.iter().map(|v| 1.0 / (v + eps).sqrt()).collect();
-    let source = if fixed.is_some() { Source::Fixed } else { Source::Batch };
+    let source = match statistics {
+        Statistics::Batch(_) => Source::Batch,
+        Statistics::Fixed(_) => Source::Fixed,
+    };
     let op = BatchNorm { grid, mean, inv_std, source };
     Ok(x.contiguous()?.apply_op3(&weight.contiguous()?, &bias.contiguous()?, op)?)
 }
@@ -115,20 +132,22 @@ pub fn batch_norm(
 fn composed(
     x: &Tensor,
     [weight, bias]: [&Tensor; 2],
-    fixed: Option<&ChannelStats>,
+    statistics: Statistics<'_>,
     eps: f64,
 ) -> Result<Tensor> {
     let grid = Grid::of(x)?;
     let per_channel = (1, grid.channels, 1);
     let flat = x.reshape((grid.batch, grid.channels, grid.space))?;
-    let mean = match fixed {
-        Some(stats) => stats.mean.reshape(per_channel)?,
-        None => flat.mean_keepdim((0, 2))?,
-    };
-    let centered = flat.broadcast_sub(&mean)?;
-    let var = match fixed {
-        Some(stats) => stats.var.reshape(per_channel)?,
-        None => centered.sqr()?.mean_keepdim((0, 2))?,
+    let (centered, var) = match statistics {
+        Statistics::Fixed(stats) => {
+            (flat.broadcast_sub(&stats.mean.reshape(per_channel)?)?, stats.var.reshape(per_channel)?)
+        }
+        // Taken again, because here the gradient has to flow through them.
+        Statistics::Batch(_) => {
+            let centered = flat.broadcast_sub(&flat.mean_keepdim((0, 2))?)?;
+            let var = centered.sqr()?.mean_keepdim((0, 2))?;
+            (centered, var)
+        }
     };
     let y = centered.broadcast_div(&(var + eps)?.sqrt()?)?;
     let y = y.broadcast_mul(&weight.reshape(per_channel)?)?.broadcast_add(&bias.reshape(per_channel)?)?;

@@ -32,7 +32,7 @@ mod relu;
 mod resize;
 mod unfold;
 
-pub use batch_norm::{ChannelStats, batch_norm, channel_stats};
+pub use batch_norm::{ChannelStats, Statistics, batch_norm, channel_stats};
 pub use conv2d::{Conv2d, conv2d};
 pub use dropout::dropout;
 pub use finite::all_finite;

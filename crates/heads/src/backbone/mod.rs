@@ -1,0 +1,14 @@
+//! Trunks: a list of stages and what comes out of it.
+//!
+//! | name | stages | features |
+//! | --- | --- | --- |
+//! | [`CnnConfig`] | (convolution, normalization, ReLU) × n, pooling between widths, dropout | map |
+//! | [`MlpConfig`] | (linear, ReLU, dropout) per width | vector |
+
+mod chain;
+mod cnn;
+mod mlp;
+
+pub use chain::{Backbone, Features};
+pub use cnn::CnnConfig;
+pub use mlp::MlpConfig;

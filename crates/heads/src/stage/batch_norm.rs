@@ -1,0 +1,92 @@
+//! Batch normalization with running statistics.
+//!
+//! Training normalizes by the batch and moves the running statistics a tenth of the way towards it (the
+//! variance unbiased, as PyTorch does); evaluation normalizes by the running statistics.
+//! Reference: Ioffe and Szegedy, "Batch Normalization", ICML 2015.
+
+use candle_core::{Tensor, Var};
+use candle_nn::{Init, VarBuilder};
+use serde::{Deserialize, Serialize};
+use taskweave_kernels::Result;
+use taskweave_kernels::ops::{self, ChannelStats, Statistics};
+
+use super::Stage;
+use crate::Mode;
+
+const EPS: f64 = 1e-5;
+const MOMENTUM: f64 = 0.1;
+
+/// How a backbone normalizes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Normalization {
+    /// Not at all.
+    None,
+    /// By [`BatchNorm`].
+    #[default]
+    Batch,
+}
+
+/// Normalizes each channel of `[batch, channels, ..]`.
+///
+/// # Example
+/// ```
+/// use candle_core::{DType, Device, Tensor};
+/// use taskweave_heads::{BatchNorm, Mode, Params, Stage};
+/// use taskweave_kernels::Rng;
+/// let params = Params::new(&Rng::new(0), DType::F64, &Device::Cpu);
+/// let layer = BatchNorm::new(&params.shared().pp("norm"), 1)?;
+/// let x = Tensor::new(&[[0f64], [4.0]], &Device::Cpu)?;
+/// layer.forward(&x, Mode::Train(&Rng::new(0)))?;
+/// // The batch has mean 2 and unbiased variance 8; a tenth of each has arrived.
+/// let named = params.named();
+/// assert!((named["shared.norm.running_mean"].var.to_vec1::<f64>()?[0] - 0.2).abs() < 1e-12);
+/// assert!((named["shared.norm.running_var"].var.to_vec1::<f64>()?[0] - 1.7).abs() < 1e-12);
+/// # Ok::<(), taskweave_kernels::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct BatchNorm {
+    weight: Tensor,
+    bias: Tensor,
+    mean: Var,
+    var: Var,
+}
+
+impl BatchNorm {
+    /// A layer for so many channels.
+    ///
+    /// # Errors
+    /// A name that is taken by another shape.
+    pub fn new(vb: &VarBuilder<'_>, channels: usize) -> Result<Self> {
+        let get = |name: &str, value: f64| vb.get_with_hints(channels, name, Init::Const(value));
+        Ok(Self {
+            weight: get("weight", 1.0)?,
+            bias: get("bias", 0.0)?,
+            // A variable made from a variable is the same variable.
+            mean: Var::from_tensor(&get("running_mean", 0.0)?)?,
+            var: Var::from_tensor(&get("running_var", 1.0)?)?,
+        })
+    }
+
+    fn observe(&self, stats: &ChannelStats, n: usize) -> Result<()> {
+        let unbiased = (&stats.var * (n as f64 / (n - 1) as f64))?;
+        for (running, batch) in [(&self.mean, &stats.mean), (&self.var, &unbiased)] {
+            running.set(&((running.as_tensor() * (1.0 - MOMENTUM))? + (batch * MOMENTUM)?)?)?;
+        }
+        Ok(())
+    }
+}
+
+impl Stage for BatchNorm {
+    fn forward(&self, x: &Tensor, mode: Mode<'_>) -> Result<Tensor> {
+        let parameters = [&self.weight, &self.bias];
+        if mode.is_train() {
+            let stats = ops::channel_stats(x)?;
+            let y = ops::batch_norm(x, parameters, Statistics::Batch(&stats), EPS)?;
+            self.observe(&stats, x.elem_count() / stats.mean.elem_count())?;
+            return Ok(y);
+        }
+        let running = ChannelStats { mean: self.mean.detach(), var: self.var.detach() };
+        ops::batch_norm(x, parameters, Statistics::Fixed(&running), EPS)
+    }
+}
