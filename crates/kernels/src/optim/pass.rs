@@ -26,6 +26,9 @@ pub(super) fn update<F: Formula>(
     gradient: &Tensor,
     slots: &mut [Tensor],
 ) -> Result<()> {
+    if var.elem_count() == 0 {
+        return Ok(());
+    }
     Ok(match (var.device(), var.dtype()) {
         (Device::Cpu, DType::F32) => host::<F, f32>(formula, var, gradient, slots),
         (Device::Cpu, DType::F64) => host::<F, f64>(formula, var, gradient, slots),
