@@ -1,0 +1,115 @@
+//! Data sets: samples by index, and what is known about all of them.
+//!
+//! | type | samples | inputs | tasks |
+//! | --- | --- | --- | --- |
+//! | [`Shapes`] | drawn from (seed, index) | `image` | `class`, `mask` |
+//! | [`ImageFolder`] | `root/<class>/*.{png,jpg,jpeg}` | `image` | `class` |
+//! | [`Cifar10`] | binary batches | `image` | `class` |
+//! | [`Mnist`] | idx files, plain or .gz | `image` | `class` |
+//! | [`Images`] | bytes in memory | `image` | `class` |
+//! | [`Memory`] | tensors in memory | any | any |
+//! | [`WithMask`] | those of an image data set | the same | the same and `mask` |
+//! | [`Subset`] | some of another data set's | the same | the same |
+
+mod bytes;
+mod cifar10;
+mod folder;
+mod idx;
+mod images;
+mod mask;
+mod memory;
+mod mnist;
+mod otsu;
+mod scene;
+mod shapes;
+mod silhouette;
+mod spec;
+mod subset;
+mod texture;
+
+use std::sync::Arc;
+
+use taskweave_kernels::Result;
+
+use crate::Sample;
+
+pub use cifar10::Cifar10;
+pub use folder::ImageFolder;
+pub use images::Images;
+pub use mask::WithMask;
+pub use memory::Memory;
+pub use mnist::Mnist;
+pub use shapes::{Shapes, ShapesConfig};
+pub use spec::{Labels, Part, Spec, class_labels};
+pub use subset::Subset;
+
+pub(crate) use otsu::luminance;
+pub(crate) use spec::check_index;
+
+/// Samples by index. Reading is by `&self` and from any thread; equal indices give equal samples.
+///
+/// # Example
+/// A data set of one's own: whether a number is odd.
+/// ```
+/// use candle_core::{Device, Tensor};
+/// use taskweave_data::{Dataset, Label, Labels, Sample, Spec};
+/// use taskweave_kernels::{Named, Result};
+///
+/// struct Parity {
+///     spec: Spec,
+/// }
+///
+/// impl Dataset for Parity {
+///     fn spec(&self) -> &Spec {
+///         &self.spec
+///     }
+///     fn len(&self) -> usize {
+///         100
+///     }
+///     fn get(&self, index: usize) -> Result<Sample> {
+///         let x = Tensor::new(&[index as f32], &Device::Cpu)?;
+///         let label = Label::class((index % 2) as u32)?;
+///         Ok(Sample { inputs: Named::new([("x", x)])?, targets: Named::new([("parity", label)])? })
+///     }
+/// }
+///
+/// let spec = Spec {
+///     inputs: Named::new([("x", vec![1])])?,
+///     targets: Named::new([("parity", Labels::Class(vec!["even".into(), "odd".into()]))])?,
+/// };
+/// let data = Parity { spec };
+/// assert_eq!(data.get(7)?.targets["parity"].value().to_scalar::<u32>()?, 1);
+/// # Ok::<(), taskweave_kernels::Error>(())
+/// ```
+pub trait Dataset: Send + Sync {
+    /// The shape of every input and what the labels of every task are.
+    fn spec(&self) -> &Spec;
+
+    /// How many samples there are.
+    fn len(&self) -> usize;
+
+    /// Whether there are none.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The sample at `index`, which is below [`Dataset::len`].
+    ///
+    /// # Errors
+    /// Those of the source; an index out of range is one.
+    fn get(&self, index: usize) -> Result<Sample>;
+}
+
+impl<D: Dataset + ?Sized> Dataset for Arc<D> {
+    fn spec(&self) -> &Spec {
+        (**self).spec()
+    }
+
+    fn len(&self) -> usize {
+        (**self).len()
+    }
+
+    fn get(&self, index: usize) -> Result<Sample> {
+        (**self).get(index)
+    }
+}
