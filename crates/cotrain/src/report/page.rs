@@ -60,7 +60,6 @@ impl Report {
                 h2 { "Results" }
                 div.scroll tabindex="0" role="group" aria-label="Results" {
                     table {
-                        caption { (table.caption()) }
                         thead { tr { @for name in header { th scope="col" { (name) } } } }
                         tbody {
                             @for row in rows {
@@ -72,6 +71,7 @@ impl Report {
                         }
                     }
                 }
+                p.axes { (table.caption()) }
             }
         })
     }

@@ -52,6 +52,6 @@ pub(super) fn dark_rules() -> String {
 }
 
 /// `#RRGGBB`, as the drawing library writes it.
-fn hex(RGBColor(r, g, b): RGBColor) -> String {
+pub(super) fn hex(RGBColor(r, g, b): RGBColor) -> String {
     format!("#{r:02X}{g:02X}{b:02X}")
 }

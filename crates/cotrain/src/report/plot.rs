@@ -16,6 +16,8 @@ const SIZE: (u32, u32) = (840, 520);
 /// Of labels; on a phone this becomes the size of a footnote.
 const FONT: i32 = 36;
 const LINE: u32 = 5;
+/// A curve of many points wiggles; a finer line keeps its wiggles apart.
+const FINE: (usize, u32) = (200, 3);
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 type Chart<'a> = ChartContext<'a, SVGBackend<'a>, Cartesian2d<Axis, Axis>>;
@@ -94,7 +96,7 @@ impl ValueFormatter<f64> for Axis {
 /// One unbroken piece of a curve.
 fn line(chart: &mut Chart<'_>, index: usize, points: &[(f64, f64)]) -> Drawn {
     let color = SERIES[index % SERIES.len()].light;
-    let style = color.stroke_width(LINE);
+    let style = color.stroke_width(if points.len() > FINE.0 { FINE.1 } else { LINE });
     match points {
         [] => {}
         [alone] => drop(chart.draw_series([Circle::new(*alone, 2 * LINE, color.filled())])?),
