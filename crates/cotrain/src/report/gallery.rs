@@ -63,7 +63,7 @@ impl Picture {
     pub fn panel(mut self, label: impl Into<String>, width: usize, rgb: &[u8]) -> Result<Self> {
         let label = label.into();
         let wrong = || Error::shape(format!("panel `{label}`"), "[height, width, 3] bytes", &[rgb.len()]);
-        if width == 0 || rgb.is_empty() || rgb.len() % (3 * width) != 0 {
+        if width == 0 || rgb.is_empty() || !rgb.len().is_multiple_of(3 * width) {
             return Err(wrong());
         }
         let height = rgb.len() / (3 * width);
