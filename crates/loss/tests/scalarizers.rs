@@ -1,0 +1,114 @@
+//! What every scalarizer must hold, one row per scalarizer.
+
+use candle_core::{Device, Tensor, Var};
+use proptest::prelude::*;
+use taskweave_kernels::{Error, Named};
+use taskweave_loss::{ScalarizerConfig, scalarized};
+
+/// The table: a new scalarizer is tested by a new row.
+const ROWS: [&str; 3] = [
+    r#"{"name": "sum"}"#,
+    r#"{"name": "mean"}"#,
+    r#"{"name": "constant", "weights": [["a", 0.5], ["b", 2.0], ["c", 0.0]]}"#,
+];
+
+fn config(text: &str) -> ScalarizerConfig {
+    serde_json::from_str(text).unwrap()
+}
+
+fn losses(values: &[(&str, f64)]) -> Named<Tensor> {
+    Named::new(values.iter().map(|(task, l)| (*task, Tensor::new(*l, &Device::Cpu).unwrap()))).unwrap()
+}
+
+#[test]
+fn weights_are_the_slopes_of_the_value_also_with_a_task_missing() {
+    for row in ROWS {
+        for tasks in [&["a", "b", "c"][..], &["c", "a"], &["b"]] {
+            let base: Vec<_> = tasks.iter().zip([0.7, 1.9, 0.4]).map(|(task, l)| (*task, l)).collect();
+            let step = scalarized(&mut *config(row).build(), &losses(&base)).unwrap();
+            assert_eq!(step.weights.names().collect::<Vec<_>>(), tasks);
+            for (i, task) in tasks.iter().enumerate() {
+                let value = |shift: f64| {
+                    let mut moved = base.clone();
+                    moved[i].1 += shift;
+                    let value = config(row).build().scalarize(&losses(&moved)).unwrap();
+                    value.to_scalar::<f64>().unwrap()
+                };
+                let slope = (value(1e-5) - value(-1e-5)) / 2e-5;
+                assert!((slope - step.weights[*task]).abs() < 1e-8, "{row} {task}: {slope}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_gradient_reaches_the_network_with_the_weights() {
+    for row in ROWS {
+        let x = Var::new(3f64, &Device::Cpu).unwrap();
+        let double = (x.as_tensor() * 2.0).unwrap();
+        let losses = Named::new([("a", x.sqr().unwrap()), ("b", double)]).unwrap();
+        let step = scalarized(&mut *config(row).build(), &losses).unwrap();
+        let direct = config(row).build().scalarize(&losses).unwrap();
+        assert_eq!(step.value.to_scalar::<f64>().unwrap(), direct.to_scalar::<f64>().unwrap(), "{row}");
+        let slope = |value: &Tensor| value.backward().unwrap().get(&x).unwrap().to_scalar::<f64>().unwrap();
+        assert_eq!(slope(&step.value), slope(&direct), "{row}");
+        assert_eq!(slope(&direct), 6.0 * step.weights["a"] + 2.0 * step.weights["b"], "{row}");
+    }
+}
+
+#[test]
+fn a_restored_scalarizer_goes_on_where_it_was() {
+    for row in ROWS {
+        let mut scalarizer = config(row).build();
+        let epoch = |scalarizer: &mut dyn taskweave_loss::Scalarizer| {
+            let step = scalarized(scalarizer, &losses(&[("a", 0.3), ("b", 0.8)])).unwrap();
+            let after = Named::new([("a", 0.2), ("b", 0.7)]).unwrap();
+            scalarizer.after_step(&after).unwrap();
+            scalarizer.end_epoch(&after).unwrap();
+            (step.value.to_scalar::<f64>().unwrap(), step.weights)
+        };
+        (0..3).for_each(|_| drop(epoch(&mut *scalarizer)));
+        let mut back = config(row).build();
+        back.restore(&scalarizer.save().unwrap()).unwrap();
+        for _ in 0..3 {
+            assert_eq!(epoch(&mut *scalarizer), epoch(&mut *back), "{row}");
+        }
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_a_typed_error() {
+    for row in ROWS {
+        let vector = Named::new([("a", Tensor::new(&[1f64, 2.0], &Device::Cpu).unwrap())]).unwrap();
+        let error = config(row).build().scalarize(&vector).unwrap_err();
+        assert_eq!(error.to_string(), "loss of `a`: expected shape [] (a scalar), found [2]", "{row}");
+        let error = config(row).build().scalarize(&Named::default()).unwrap_err();
+        assert!(matches!(error, Error::Parameter { .. }), "{row}");
+    }
+    let unknown = config(ROWS[2]).build().scalarize(&losses(&[("d", 1.0)])).unwrap_err();
+    assert!(matches!(unknown, Error::Unknown { .. }));
+}
+
+#[test]
+fn configs_are_checked_and_survive_a_round_trip() {
+    for row in ROWS {
+        let text = serde_json::to_string(&config(row)).unwrap();
+        assert_eq!(config(&text), config(row));
+        let unknown = row.replace('}', r#", "wieghts": []}"#);
+        assert!(serde_json::from_str::<ScalarizerConfig>(&unknown).is_err(), "{unknown}");
+    }
+    let negative = r#"{"name": "constant", "weights": [["a", -1.0]]}"#;
+    let error = serde_json::from_str::<ScalarizerConfig>(negative).unwrap_err();
+    assert_eq!(error.to_string(), "weight of task `a`: expected a finite number ≥ 0, found -1");
+}
+
+proptest! {
+    #[test]
+    fn the_sum_is_the_mean_times_the_number_of_tasks(values in prop::collection::vec(-1e3f64..1e3, 1..8)) {
+        let names: Vec<String> = (0..values.len()).map(|i| format!("task {i}")).collect();
+        let losses = losses(&names.iter().map(String::as_str).zip(values.iter().copied()).collect::<Vec<_>>());
+        let value = |row: &str| config(row).build().scalarize(&losses).unwrap().to_scalar::<f64>().unwrap();
+        let count = values.len() as f64;
+        prop_assert!((value(ROWS[0]) - count * value(ROWS[1])).abs() < 1e-9);
+    }
+}
