@@ -4,3 +4,17 @@
 mod atomic;
 pub mod rate;
 pub mod report;
+mod run;
+mod sampling;
+mod schedule;
+mod step;
+mod trainer;
+
+pub use run::{Checkpoint, Checkpoints, Run};
+pub use sampling::Sampling;
+pub use schedule::Schedule;
+pub use step::{Clip, Step, StepBuilder, StepReport, TaskScore};
+pub use trainer::{
+    Callback, Control, Cosines, EarlyStopping, EpochRecord, History, Monitor, Progress, Trainer,
+    TrainerBuilder, Unit,
+};

@@ -72,6 +72,11 @@ impl Params {
         self.named().map(|_, param| param.var.as_tensor().clone())
     }
 
+    /// Where the parameters are.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
     /// How many numbers are trained; buffers do not count.
     pub fn count(&self) -> usize {
         self.lock().values().filter(|p| p.kind.is_trained()).map(Param::count).sum()

@@ -10,6 +10,7 @@
 //! | [`Memory`] | tensors in memory | any | any |
 //! | [`WithMask`] | those of an image data set | the same | the same and `mask` |
 //! | [`Subset`] | some of another data set's | the same | the same |
+//! | [`SelectTasks`] | those of another data set | the same | some of them |
 
 mod bytes;
 mod cifar10;
@@ -21,6 +22,7 @@ mod memory;
 mod mnist;
 mod otsu;
 mod scene;
+mod select_tasks;
 mod shapes;
 mod silhouette;
 mod spec;
@@ -39,6 +41,7 @@ pub use images::Images;
 pub use mask::WithMask;
 pub use memory::Memory;
 pub use mnist::Mnist;
+pub use select_tasks::SelectTasks;
 pub use shapes::{Shapes, ShapesConfig};
 pub use spec::{Labels, Part, Spec, class_labels};
 pub use subset::Subset;

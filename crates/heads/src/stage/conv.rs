@@ -44,7 +44,7 @@ impl Conv {
                 format!("{channels} → {out}"),
             ));
         }
-        if kernel % 2 == 0 {
+        if kernel.is_multiple_of(2) {
             return Err(Error::parameter("kernel of a convolution", "an odd number", kernel));
         }
         let stdev = (2.0 / (channels * kernel * kernel) as f64).sqrt();

@@ -1,0 +1,155 @@
+//! The parts of a step, checked against each other.
+
+use taskweave_heads::{Model, Params};
+use taskweave_kernels::optim::{Adam, Optimizer, OptimizerConfig};
+use taskweave_kernels::{Error, Named, Owner, Result, Rng};
+use taskweave_loss::scalarizer::Sum;
+use taskweave_loss::{Criterion, Scalarizer};
+
+use super::{Clip, Step, block};
+use crate::{Sampling, Schedule};
+
+/// The parts of a [`Step`].
+///
+/// | name | default | meaning |
+/// | --- | --- | --- |
+/// | `criterion` | – | the loss of a task; every task needs one |
+/// | `scalarizer` | sum | the losses of the tasks → one scalar |
+/// | `optimizer` | Adam, 1e-3 | the update rule; every block has its own state |
+/// | `schedule` | joint | which block is held |
+/// | `sampling` | all | which tasks learn |
+/// | `clip` | none | what is done to large gradients |
+/// | `rng` | seed 0 | where randomness comes from |
+pub struct StepBuilder {
+    model: Box<dyn Model>,
+    params: Params,
+    criteria: Vec<(String, Box<dyn Criterion>)>,
+    scalarizer: Box<dyn Scalarizer>,
+    optimizer: OptimizerConfig,
+    schedule: Schedule,
+    sampling: Sampling,
+    clip: Clip,
+    rng: Rng,
+}
+
+impl Step {
+    /// A step for a model whose parameters are `params`.
+    pub fn builder(model: impl Model + 'static, params: Params) -> StepBuilder {
+        StepBuilder {
+            model: Box::new(model),
+            params,
+            criteria: Vec::new(),
+            scalarizer: Box::new(Sum),
+            optimizer: OptimizerConfig::Adam(Adam::default()),
+            schedule: Schedule::Joint,
+            sampling: Sampling::All,
+            clip: Clip::None,
+            rng: Rng::new(0),
+        }
+    }
+}
+
+impl StepBuilder {
+    /// The loss of a task.
+    pub fn criterion(self, task: &str, criterion: impl Criterion + 'static) -> Self {
+        self.boxed_criterion(task, Box::new(criterion))
+    }
+
+    /// The loss of a task, as [`CriterionConfig`](taskweave_loss::CriterionConfig) builds it.
+    pub fn boxed_criterion(mut self, task: &str, criterion: Box<dyn Criterion>) -> Self {
+        self.criteria.push((task.into(), criterion));
+        self
+    }
+
+    /// The losses of the tasks → one scalar.
+    pub fn scalarizer(mut self, scalarizer: Box<dyn Scalarizer>) -> Self {
+        self.scalarizer = scalarizer;
+        self
+    }
+
+    /// The update rule.
+    pub fn optimizer(mut self, optimizer: OptimizerConfig) -> Self {
+        self.optimizer = optimizer;
+        self
+    }
+
+    /// Which block is held.
+    pub fn schedule(mut self, schedule: Schedule) -> Self {
+        self.schedule = schedule;
+        self
+    }
+
+    /// Which tasks learn.
+    pub fn sampling(mut self, sampling: Sampling) -> Self {
+        self.sampling = sampling;
+        self
+    }
+
+    /// What is done to large gradients.
+    pub fn clip(mut self, clip: Clip) -> Self {
+        self.clip = clip;
+        self
+    }
+
+    /// Where randomness comes from: the fork `"step"` of `rng`.
+    pub fn rng(mut self, rng: &Rng) -> Self {
+        self.rng = rng.fork("step");
+        self
+    }
+
+    /// The step.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] for a value out of range or a model without tasks, [`Error::Unknown`] for a task
+    /// without a criterion or a criterion, weight or parameter of a task that the model does not have, and
+    /// [`Error::Name`] where the scalarizer's parameters share a name with the model's.
+    pub fn build(self) -> Result<Step> {
+        let tasks = self.model.tasks();
+        let criteria = Named::new(self.criteria)?;
+        let known = Named::new(tasks.iter().map(|task| (task.clone(), ())))?;
+        if tasks.is_empty() {
+            return Err(Error::parameter("tasks of the model", "at least one", 0));
+        }
+        tasks.iter().try_for_each(|task| criteria.require("criterion of task", task).map(|_| ()))?;
+        criteria.names().try_for_each(|task| known.require("task", task).map(|_| ()))?;
+        self.schedule.check()?;
+        self.sampling.check(&tasks)?;
+        self.clip.check()?;
+        let optimizers = optimizers(&self.optimizer, &self.params, &known, &*self.scalarizer)?;
+        Ok(Step {
+            model: self.model,
+            params: self.params,
+            criteria,
+            scalarizer: self.scalarizer,
+            optimizers,
+            schedule: self.schedule,
+            sampling: self.sampling,
+            clip: self.clip,
+            rng: self.rng,
+            tasks,
+            done: 0,
+        })
+    }
+}
+
+/// One optimizer per block, in the order of the schedule; the objective's own parameters come last.
+fn optimizers(
+    config: &OptimizerConfig,
+    params: &Params,
+    tasks: &Named<()>,
+    scalarizer: &dyn Scalarizer,
+) -> Result<Named<Optimizer>> {
+    let owners = std::iter::once(Owner::Shared).chain(tasks.names().map(|task| Owner::Task(task.into())));
+    let mut blocks = Named::new(owners.map(|owner| (block(&owner), Named::default())))?;
+    for (name, param) in params.named() {
+        blocks.require_mut("owner of a parameter", &block(&param.owner))?.insert(name, param)?;
+    }
+    let objective = scalarizer.params();
+    if let Some(name) = objective.names().find(|name| params.named().contains(name)) {
+        return Err(Error::Name { name: name.into() });
+    }
+    if !objective.is_empty() {
+        blocks.insert("objective", objective)?;
+    }
+    blocks.try_map(|_, params| Optimizer::new(config.clone(), params.clone()))
+}

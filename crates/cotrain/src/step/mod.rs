@@ -1,0 +1,140 @@
+//! One training step: predict → losses → scalar → gradient → update.
+//!
+//! | file | what it holds |
+//! | --- | --- |
+//! | `builder` | the parts of a step, checked against each other |
+//! | `run` | the step itself, over one batch or several as one |
+//! | `pass` | inputs to losses, with every check on the way |
+//! | `clip` | what is done to gradients that are too large |
+//! | `saved` | saving and restoring |
+//! | `evaluate` | losses and metrics over a loader |
+
+mod builder;
+mod clip;
+mod evaluate;
+mod pass;
+mod run;
+mod saved;
+
+use taskweave_heads::{Model, Params};
+use taskweave_kernels::optim::Optimizer;
+use taskweave_kernels::{Named, Owner, Rng};
+use taskweave_loss::{Criterion, Scalarizer};
+
+use crate::{Sampling, Schedule};
+
+pub use builder::StepBuilder;
+pub use clip::Clip;
+pub use evaluate::TaskScore;
+
+/// A model, its objective and its optimizers: everything that one training step needs.
+///
+/// The loop around it is yours, or [`Trainer`](crate::Trainer)'s. All randomness of a step comes from a fork of
+/// the builder's stream by the step's number, so nothing random has to be saved.
+///
+/// # Example
+/// Two regressions on shared features, trained by hand.
+/// ```
+/// use candle_core::{DType, Device, Tensor};
+/// use taskweave_cotrain::Step;
+/// use taskweave_data::Batch;
+/// use taskweave_heads::{HardSharing, MlpConfig, Network, Params, Regression, Stage};
+/// use taskweave_kernels::{Named, Rng, Target};
+/// use taskweave_loss::criterion::Mse;
+///
+/// let rng = Rng::new(0);
+/// let params = Params::new(&rng, DType::F32, &Device::Cpu);
+/// let trunk = MlpConfig { inputs: 2, widths: vec![8], dropout: 0.0 }.build(&params.shared())?;
+/// let head = |task: &str| -> taskweave_kernels::Result<Box<dyn Stage>> {
+///     Ok(Box::new(Regression::new(&params.task(task), trunk.features(), 1)?))
+/// };
+/// let heads = Named::new([("sum", head("sum")?), ("difference", head("difference")?)])?;
+/// let model = Network::new(Box::new(HardSharing::new("x", trunk)), heads);
+/// let mut step = Step::builder(model, params)
+///     .criterion("sum", Mse)
+///     .criterion("difference", Mse)
+///     .rng(&rng)
+///     .build()?;
+///
+/// let x = Tensor::new(&[[1f32, 2.0], [3.0, -1.0]], &Device::Cpu)?;
+/// let target = |values: [f32; 2]| Target::new(Tensor::new(&values, &Device::Cpu)?.reshape((2, 1))?);
+/// let batch = Batch {
+///     inputs: Named::new([("x", x)])?,
+///     targets: Named::new([("sum", target([3.0, 2.0])?), ("difference", target([-1.0, 4.0])?)])?,
+///     indices: vec![0, 1],
+/// };
+/// let first = step.step(&batch)?.losses["sum"];
+/// let mut last = first;
+/// for _ in 0..100 {
+///     last = step.step(&batch)?.losses["sum"];
+/// }
+/// assert!(last < 0.5 * first);
+/// # Ok::<(), taskweave_kernels::Error>(())
+/// ```
+pub struct Step {
+    model: Box<dyn Model>,
+    params: Params,
+    criteria: Named<Box<dyn Criterion>>,
+    scalarizer: Box<dyn Scalarizer>,
+    optimizers: Named<Optimizer>,
+    schedule: Schedule,
+    sampling: Sampling,
+    clip: Clip,
+    rng: Rng,
+    tasks: Vec<String>,
+    done: u64,
+}
+
+/// What a step did.
+#[derive(Debug, Clone)]
+pub struct StepReport {
+    /// The number of the step, from 0.
+    pub step: u64,
+    /// Samples seen.
+    pub samples: usize,
+    /// The loss of each task that learned; empty where the batch had none, and then nothing has changed.
+    pub losses: Named<f64>,
+    /// The scalar that was minimized.
+    pub value: f64,
+    /// ∂value/∂loss of each of those tasks.
+    pub weights: Named<f64>,
+    /// The 2-norm of all gradients together, before clipping.
+    pub gradient_norm: f64,
+    /// The block that was held.
+    pub held: Option<Owner>,
+}
+
+impl Step {
+    /// The model.
+    pub fn model(&self) -> &dyn Model {
+        &*self.model
+    }
+
+    /// The parameters.
+    pub fn params(&self) -> &Params {
+        &self.params
+    }
+
+    /// The tasks in order.
+    pub fn tasks(&self) -> &[String] {
+        &self.tasks
+    }
+
+    /// Steps done so far.
+    pub fn done(&self) -> u64 {
+        self.done
+    }
+
+    /// What adapts to the progress of an epoch, for those who write the loop themselves.
+    pub fn scalarizer(&mut self) -> &mut dyn Scalarizer {
+        &mut *self.scalarizer
+    }
+}
+
+/// The name of a block: `shared` or `task.<name>`.
+fn block(owner: &Owner) -> String {
+    match owner {
+        Owner::Shared => "shared".into(),
+        Owner::Task(task) => format!("task.{task}"),
+    }
+}

@@ -1,0 +1,111 @@
+//! From inputs to losses, with every check on the way.
+
+use candle_core::Tensor;
+use taskweave_data::Batch;
+use taskweave_heads::Mode;
+use taskweave_kernels::{Error, Named, Owner, Result, Rng, Target, ops};
+use taskweave_loss::weighted_mean;
+
+use super::Step;
+
+/// What the forward pass of one batch gives.
+pub(super) struct Pass {
+    /// The prediction of each task.
+    pub(super) predictions: Named<Tensor>,
+    /// The mean loss of each task, a scalar.
+    pub(super) losses: Named<Tensor>,
+}
+
+impl Step {
+    /// Predicts `tasks` and forms their losses; a held trunk is cut off at the seam, so that no gradient is
+    /// computed for it.
+    pub(super) fn pass(
+        &self,
+        batch: &Batch,
+        tasks: &[String],
+        mode: Mode<'_>,
+        held: Option<&Owner>,
+    ) -> Result<Pass> {
+        require_finite("input", &batch.inputs)?;
+        let mut features = self.model.share(&batch.inputs, mode)?;
+        let mut wanted = Named::default();
+        for task in tasks {
+            let feature = features.remove(task).ok_or_else(|| unknown(task, &self.tasks))?;
+            let feature = if held == Some(&Owner::Shared) { feature.detach() } else { feature };
+            wanted.insert(task.clone(), feature)?;
+        }
+        let predictions = self.model.heads(&wanted, mode)?;
+        let losses = predictions.try_map(|task, prediction| self.loss(task, prediction, batch))?;
+        Ok(Pass { predictions, losses })
+    }
+
+    /// The tasks of the model that the batch has labels for, in the order of the model.
+    pub(super) fn present(&self, batch: &Batch) -> Result<Vec<String>> {
+        if let Some(task) = batch.targets.names().find(|&task| !self.criteria.contains(task)) {
+            return Err(unknown(task, &self.tasks));
+        }
+        let labeled = |task: &&String| match batch.targets.get(task) {
+            Some(target) => weight_sum(target).map(|sum| sum > 0.0),
+            None => Ok(false),
+        };
+        let mut present = Vec::new();
+        for task in &self.tasks {
+            if labeled(&task)? {
+                present.push(task.clone());
+            }
+        }
+        Ok(present)
+    }
+
+    pub(super) fn step_rng(&self) -> Rng {
+        self.rng.fork_at(self.done)
+    }
+
+    fn loss(&self, task: &str, prediction: &Tensor, batch: &Batch) -> Result<Tensor> {
+        let target = batch.targets.require("task", task)?;
+        if prediction.dims().first() != Some(&target.len()) {
+            let what = format!("target of `{task}`");
+            return Err(Error::shape(
+                what,
+                format!("{} samples", prediction.dims()[0]),
+                target.value().dims(),
+            ));
+        }
+        let criterion = self.criteria.require("task", task)?;
+        let losses = criterion.losses(prediction, target).map_err(|e| of_task(e, task))?;
+        let mean = weighted_mean(&losses, &criterion.weight(target).map_err(|e| of_task(e, task))?)
+            .map_err(|e| of_task(e, task))?;
+        match ops::all_finite(&mean)? {
+            true => Ok(mean),
+            false => Err(Error::non_finite("loss", task)),
+        }
+    }
+}
+
+fn weight_sum(target: &Target) -> Result<f64> {
+    Ok(target.sample_weight()?.to_dtype(candle_core::DType::F64)?.sum_all()?.to_scalar()?)
+}
+
+fn require_finite(what: &str, tensors: &Named<Tensor>) -> Result<()> {
+    for (name, tensor) in tensors.iter() {
+        if !ops::all_finite(tensor)? {
+            return Err(Error::non_finite(what, name));
+        }
+    }
+    Ok(())
+}
+
+/// The error with the task that it is about.
+fn of_task(error: Error, task: &str) -> Error {
+    let of = |what: String| format!("{what} of `{task}`");
+    match error {
+        Error::Shape { what, expected, found } => Error::Shape { what: of(what), expected, found },
+        Error::DType { what, expected, found } => Error::DType { what: of(what), expected, found },
+        Error::Parameter { name, expected, found } => Error::Parameter { name: of(name), expected, found },
+        other => other,
+    }
+}
+
+fn unknown(task: &str, known: &[String]) -> Error {
+    Error::Unknown { what: "task".into(), name: task.into(), known: known.to_vec() }
+}

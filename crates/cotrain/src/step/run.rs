@@ -1,0 +1,277 @@
+//! The step itself, over one batch or several as one.
+
+use candle_core::backprop::GradStore;
+use candle_core::{DType, Tensor};
+use taskweave_data::Batch;
+use taskweave_heads::Mode;
+use taskweave_kernels::{Error, Kind, Named, Owner, Param, Result};
+use taskweave_loss::scalarizer::Feedback;
+use taskweave_loss::{Gramian, Jacobian, scalarized};
+
+use super::{Step, StepReport, block};
+
+impl Step {
+    /// Trains on one batch.
+    ///
+    /// # Errors
+    /// [`Error::NonFinite`] with the view, or the task and the step, for a NaN or an infinity in an input, a loss
+    /// or a gradient; [`Error::Shape`] and [`Error::DType`] for a target that does not fit; [`Error::Unknown`]
+    /// for a task that the model does not have. The parameters are as before then; only running statistics may
+    /// have seen the batch.
+    pub fn step(&mut self, batch: &Batch) -> Result<StepReport> {
+        self.step_over(std::slice::from_ref(batch))
+    }
+
+    /// Trains on several batches as if they were one: the gradient is that of the large batch, for any
+    /// scalarizer, while only one of them is in memory at a time.
+    ///
+    /// Two or more batches cost one backward pass per task each, because the weights of the tasks depend on the
+    /// losses of all of them. Layers that look across samples, such as batch normalization, still see each
+    /// batch by itself.
+    ///
+    /// # Errors
+    /// As for [`Step::step`], and [`Error::Parameter`] for no batch at all.
+    pub fn step_over(&mut self, batches: &[Batch]) -> Result<StepReport> {
+        let now = self.done;
+        self.attempt(batches).map_err(|error| error.at(now))
+    }
+
+    /// The Gramian of the tasks' gradients with respect to the shared parameters, in evaluation mode: nothing
+    /// changes.
+    ///
+    /// # Errors
+    /// As for [`Step::step`].
+    pub fn gramian(&self, batch: &Batch) -> Result<Gramian> {
+        let tasks = self.present(batch)?;
+        let pass = self.pass(batch, &tasks, Mode::Eval, None)?;
+        let mut shared = Named::default();
+        for (name, param) in self.params.named() {
+            if param.owner == Owner::Shared {
+                shared.insert(name, param)?;
+            }
+        }
+        Jacobian::of(&pass.losses, &shared)?.gramian()
+    }
+
+    /// The learning rate of all blocks.
+    pub fn rate(&self) -> f64 {
+        self.optimizers.values().next().map_or(0.0, |optimizer| optimizer.rate())
+    }
+
+    /// Sets the learning rate of all blocks.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] for a rate that is negative or not finite.
+    pub fn set_rate(&mut self, rate: f64) -> Result<()> {
+        self.optimizers.values_mut().try_for_each(|optimizer| optimizer.set_rate(rate))
+    }
+
+    fn attempt(&mut self, batches: &[Batch]) -> Result<StepReport> {
+        let held = self.schedule.held(self.done, &self.tasks);
+        let tasks = self.chosen(batches)?;
+        let mut report = StepReport {
+            step: self.done,
+            samples: batches.iter().map(Batch::len).sum(),
+            losses: Named::default(),
+            value: 0.0,
+            weights: Named::default(),
+            gradient_norm: 0.0,
+            held,
+        };
+        if !tasks.is_empty() {
+            let gradients = match batches {
+                [batch] => self.direct(batch, &tasks, &mut report)?,
+                _ => self.accumulated(batches, &tasks, &mut report)?,
+            };
+            self.update(gradients, &mut report)?;
+            self.hear(batches, &tasks)?;
+        }
+        self.done += 1;
+        Ok(report)
+    }
+
+    /// One forward and one backward pass.
+    fn direct(&mut self, batch: &Batch, tasks: &[String], report: &mut StepReport) -> Result<Named<Tensor>> {
+        let rng = self.step_rng();
+        let pass = self.pass(batch, tasks, Mode::Train(&rng), report.held.as_ref())?;
+        report.losses = pass.losses.try_map(|_, loss| scalar(loss))?;
+        let step = scalarized(&mut *self.scalarizer, &pass.losses)?;
+        (report.value, report.weights) = (scalar(&step.value)?, step.weights);
+        let gradients = collect(&step.value.backward()?, &self.learning(report.held.as_ref()))?;
+        match self.clip.apply(&gradients) {
+            Err(Error::NonFinite { name, .. }) => Err(self.blame(&pass.losses, &name)),
+            _ => Ok(gradients),
+        }
+    }
+
+    /// One forward pass per batch and one backward pass per batch and task; then the weights, then the sum.
+    fn accumulated(
+        &mut self,
+        batches: &[Batch],
+        tasks: &[String],
+        report: &mut StepReport,
+    ) -> Result<Named<Tensor>> {
+        let learning = self.learning(report.held.as_ref());
+        let totals = self.weights(batches, tasks)?;
+        let mut losses = Named::new(tasks.iter().map(|task| (task.clone(), 0.0)))?;
+        let mut rows: Option<Named<Named<Tensor>>> = None;
+        let rng = self.step_rng();
+        for (i, batch) in batches.iter().enumerate() {
+            let present: Vec<String> =
+                self.present(batch)?.into_iter().filter(|task| tasks.contains(task)).collect();
+            let weights = self.weights(std::slice::from_ref(batch), &present)?;
+            let rng = if i == 0 { rng.clone() } else { rng.fork_at(i as u64) };
+            let pass = self.pass(batch, &present, Mode::Train(&rng), report.held.as_ref())?;
+            let share = |task: &str| if totals[task] > 0.0 { weights[task] / totals[task] } else { 0.0 };
+            let shares = pass.losses.try_map(|task, loss| loss.affine(share(task), 0.0))?;
+            for (task, share) in shares.iter() {
+                *losses.require_mut("task", task)? += scalar(share)?;
+            }
+            add_rows(&mut rows, Jacobian::of(&shares, &learning)?.rows())?;
+        }
+        self.combine(losses, &rows.unwrap_or_default(), report)
+    }
+
+    /// Weighs the rows of the large batch as the scalarizer says, and adds its own parameters' gradients.
+    fn combine(
+        &mut self,
+        losses: Named<f64>,
+        rows: &Named<Named<Tensor>>,
+        report: &mut StepReport,
+    ) -> Result<Named<Tensor>> {
+        let leaves = losses.try_map(|task, loss| {
+            let like = rows.require("task", task)?.values().next().map(|t| (t.dtype(), t.device().clone()));
+            let (dtype, device) = like.unwrap_or((DType::F64, candle_core::Device::Cpu));
+            Ok::<_, Error>(Tensor::new(*loss, &device)?.to_dtype(dtype)?)
+        })?;
+        let step = scalarized(&mut *self.scalarizer, &leaves)?;
+        let mut gradients = collect(&step.value.backward()?, &self.scalarizer.params())?;
+        for (task, row) in rows.iter() {
+            for (name, block) in row.iter() {
+                let part = block.affine(step.weights[task], 0.0)?;
+                match gradients.get_mut(name) {
+                    Some(sum) => *sum = (&*sum + part)?,
+                    None => gradients.insert(name, part)?,
+                }
+            }
+        }
+        (report.losses, report.value, report.weights) = (losses, scalar(&step.value)?, step.weights);
+        Ok(gradients)
+    }
+
+    fn update(&mut self, gradients: Named<Tensor>, report: &mut StepReport) -> Result<()> {
+        let (clipped, norm) = self.clip.apply(&gradients)?;
+        report.gradient_norm = norm;
+        let params = self.params.named();
+        let mut blocks: Named<Named<Tensor>> = self.optimizers.map(|_, _| Named::default());
+        for (name, gradient) in clipped {
+            let block = params.get(&name).map_or_else(|| "objective".into(), |param| block(&param.owner));
+            blocks.require_mut("block", &block)?.insert(name, gradient)?;
+        }
+        for (optimizer, gradients) in self.optimizers.values_mut().zip(blocks.values()) {
+            optimizer.step(gradients)?;
+        }
+        Ok(())
+    }
+
+    /// Tells a scalarizer that asks for them the losses after the step, by a second forward pass that leaves the
+    /// running statistics as they are.
+    fn hear(&mut self, batches: &[Batch], tasks: &[String]) -> Result<()> {
+        let [batch] = batches else { return Ok(()) };
+        if self.scalarizer.feedback() == Feedback::None {
+            return Ok(());
+        }
+        let mut buffers = Vec::new();
+        for param in self.params.named().values().filter(|param| param.kind == Kind::Buffer) {
+            buffers.push((param.var.clone(), param.var.copy()?));
+        }
+        let rng = self.step_rng();
+        let pass = self.pass(batch, tasks, Mode::Train(&rng), None);
+        buffers.iter().try_for_each(|(var, before)| var.set(before))?;
+        let losses = pass?.losses.try_map(|_, loss| scalar(loss))?;
+        self.scalarizer.after_step(&losses)
+    }
+
+    /// The tasks that learn at this step.
+    fn chosen(&self, batches: &[Batch]) -> Result<Vec<String>> {
+        if batches.is_empty() {
+            return Err(Error::parameter("batches of a step", "at least one", 0));
+        }
+        let mut present = Vec::new();
+        for batch in batches {
+            present.extend(self.present(batch)?);
+        }
+        let present = self.tasks.iter().filter(|task| present.contains(task)).cloned().collect();
+        self.sampling.choose(present, &mut self.step_rng().fork("tasks"))
+    }
+
+    /// The sum of the samples' weights, per task.
+    pub(super) fn weights(&self, batches: &[Batch], tasks: &[String]) -> Result<Named<f64>> {
+        let mut sums = Named::new(tasks.iter().map(|task| (task.clone(), 0.0)))?;
+        for (task, target) in batches.iter().flat_map(|batch| batch.targets.iter()) {
+            if let Some(sum) = sums.get_mut(task) {
+                let weight = self.criteria.require("task", task)?.weight(target)?;
+                *sum += weight.to_dtype(DType::F64)?.sum_all()?.to_scalar::<f64>()?;
+            }
+        }
+        Ok(sums)
+    }
+
+    /// The parameters that are not held.
+    fn learning(&self, held: Option<&Owner>) -> Named<Param> {
+        let mut learning = Named::default();
+        let params = self.params.named().into_iter().chain(self.scalarizer.params());
+        for (name, param) in params.filter(|(_, p)| p.kind.is_trained() && Some(&p.owner) != held) {
+            // Names are unique in both sets, and `build` has refused a name that is in both.
+            let _ = learning.insert(name, param);
+        }
+        learning
+    }
+
+    /// Which task it was that gave `parameter` a gradient that is not finite.
+    fn blame(&self, losses: &Named<Tensor>, parameter: &str) -> Error {
+        let what = format!("gradient (parameter `{parameter}`)");
+        for (task, loss) in losses.iter() {
+            let alone =
+                Named::new([(task, loss.clone())]).and_then(|row| Jacobian::of(&row, &self.params.named()));
+            if !alone.and_then(|jacobian| jacobian.gramian()).is_ok_and(|gramian| !gramian.is_empty()) {
+                return Error::non_finite(what, task);
+            }
+        }
+        Error::non_finite(what, losses.names().collect::<Vec<_>>().join("`, `"))
+    }
+}
+
+fn scalar(x: &Tensor) -> Result<f64> {
+    Ok(x.to_dtype(DType::F64)?.to_scalar::<f64>()?)
+}
+
+/// The gradients of the parameters that the backward pass reached.
+fn collect(store: &GradStore, params: &Named<Param>) -> Result<Named<Tensor>> {
+    let mut gradients = Named::default();
+    for (name, param) in params.iter() {
+        if let Some(gradient) = store.get(&param.var) {
+            gradients.insert(name, gradient.clone())?;
+        }
+    }
+    Ok(gradients)
+}
+
+fn add_rows(sum: &mut Option<Named<Named<Tensor>>>, rows: &Named<Named<Tensor>>) -> Result<()> {
+    let Some(sum) = sum else {
+        *sum = Some(rows.clone());
+        return Ok(());
+    };
+    for (task, row) in rows.iter() {
+        match sum.get_mut(task) {
+            Some(have) => {
+                for (name, block) in row.iter() {
+                    let value = have.require_mut("parameter", name)?;
+                    *value = (&*value + block)?;
+                }
+            }
+            None => sum.insert(task, row.clone())?,
+        }
+    }
+    Ok(())
+}

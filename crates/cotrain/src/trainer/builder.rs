@@ -1,0 +1,203 @@
+//! The parts of a trainer.
+
+use taskweave_data::Loader;
+use taskweave_kernels::{Error, Named, Result};
+use taskweave_loss::Metric;
+
+use super::{Callback, EarlyStopping, Monitor};
+use crate::Checkpoints;
+use crate::rate::{Constant, Rate};
+
+/// A loop over the batches of a loader, epoch after epoch.
+///
+/// With checkpoints it resumes where it was: a training that was stopped or killed and is started again with the
+/// same parts ends with the same parameters, bit for bit, as one that was not.
+///
+/// # Example
+/// ```
+/// use std::sync::Arc;
+/// use candle_core::{DType, Device};
+/// use taskweave_cotrain::{Step, Trainer};
+/// use taskweave_data::{Loader, Order, SelectTasks, Shapes, ShapesConfig};
+/// use taskweave_heads::{CnnConfig, HeadConfig, NetworkConfig, Params};
+/// use taskweave_kernels::{Named, Rng};
+/// use taskweave_loss::criterion::CrossEntropy;
+///
+/// let rng = Rng::new(0);
+/// let config = NetworkConfig {
+///     view: "image".into(),
+///     backbone: CnnConfig::new(3, &[4, 8]),
+///     heads: Named::new([("class", HeadConfig::Classification { classes: 10 })])?,
+/// };
+/// let params = Params::new(&rng, DType::F32, &Device::Cpu);
+/// let mut step = Step::builder(config.build(&params)?, params)
+///     .criterion("class", CrossEntropy::default())
+///     .rng(&rng)
+///     .build()?;
+/// let shapes = Shapes::new(ShapesConfig { len: 20, ..ShapesConfig::default() })?;
+/// let shapes = Arc::new(SelectTasks::new(shapes, &["class"])?);
+/// let loader = Loader::builder(shapes).batch_size(10).order(Order::Shuffled).rng(rng.fork("train")).build()?;
+/// let history = Trainer::builder(loader).epochs(2).build()?.fit(&mut step)?;
+/// assert_eq!(history.epochs.len(), 2);
+/// assert_eq!(step.done(), 4);
+/// # Ok::<(), taskweave_kernels::Error>(())
+/// ```
+pub struct Trainer {
+    pub(super) train: Loader,
+    pub(super) valid: Option<Loader>,
+    pub(super) metrics: Named<Box<dyn Metric>>,
+    pub(super) epochs: u64,
+    pub(super) accumulate: usize,
+    pub(super) rate: Box<dyn Rate>,
+    pub(super) unit: Unit,
+    pub(super) monitor: Monitor,
+    pub(super) early_stopping: Option<EarlyStopping>,
+    pub(super) cosines: Cosines,
+    pub(super) callbacks: Vec<Box<dyn Callback>>,
+    pub(super) checkpoints: Option<Checkpoints>,
+    pub(super) checkpoint_every: Option<u64>,
+}
+
+/// What the time of a learning-rate schedule counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unit {
+    /// Epochs.
+    Epoch,
+    /// Optimizer steps.
+    Step,
+}
+
+/// Whether the cosines between the tasks' gradients are recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cosines {
+    /// They are not.
+    Off,
+    /// Once per epoch, on its first batch, for the shared parameters.
+    PerEpoch,
+}
+
+/// The parts of a [`Trainer`].
+///
+/// | name | default | range | meaning |
+/// | --- | --- | --- | --- |
+/// | `epochs` | 1 | ≥ 1 | passes over the training samples |
+/// | `valid` | none | | loader and metrics for validation after each epoch |
+/// | `rate` | constant, per epoch | | the learning rate over time; the base is the optimizer's |
+/// | `accumulate` | 1 | ≥ 1 | batches that make one step |
+/// | `monitor` | validation loss | | what early stopping and a plateau schedule look at; the training loss without validation |
+/// | `early_stopping` | none | | when to stop |
+/// | `cosines` | off | | whether gradient cosines are recorded |
+/// | `callback` | none | | what listens |
+/// | `checkpoints` | none | | where to save after each epoch, and to resume from |
+/// | `checkpoint_every` | none | ≥ 1 | save after so many steps as well |
+#[must_use]
+pub struct TrainerBuilder {
+    trainer: Trainer,
+}
+
+impl Trainer {
+    /// A trainer on the batches of `train`.
+    pub fn builder(train: Loader) -> TrainerBuilder {
+        let trainer = Self {
+            train,
+            valid: None,
+            metrics: Named::default(),
+            epochs: 1,
+            accumulate: 1,
+            rate: Box::new(Constant {}),
+            unit: Unit::Epoch,
+            monitor: Monitor::Loss,
+            early_stopping: None,
+            cosines: Cosines::Off,
+            callbacks: Vec::new(),
+            checkpoints: None,
+            checkpoint_every: None,
+        };
+        TrainerBuilder { trainer }
+    }
+}
+
+impl TrainerBuilder {
+    /// Passes over the training samples.
+    pub fn epochs(mut self, epochs: u64) -> Self {
+        self.trainer.epochs = epochs;
+        self
+    }
+
+    /// Validates after each epoch by these metrics.
+    pub fn valid(mut self, loader: Loader, metrics: Named<Box<dyn Metric>>) -> Self {
+        (self.trainer.valid, self.trainer.metrics) = (Some(loader), metrics);
+        self
+    }
+
+    /// The learning rate over time.
+    pub fn rate(mut self, rate: Box<dyn Rate>, unit: Unit) -> Self {
+        (self.trainer.rate, self.trainer.unit) = (rate, unit);
+        self
+    }
+
+    /// Batches that make one step, see [`Step::step_over`](crate::Step::step_over).
+    pub fn accumulate(mut self, batches: usize) -> Self {
+        self.trainer.accumulate = batches;
+        self
+    }
+
+    /// What early stopping and a plateau schedule look at.
+    pub fn monitor(mut self, monitor: Monitor) -> Self {
+        self.trainer.monitor = monitor;
+        self
+    }
+
+    /// When to stop.
+    pub fn early_stopping(mut self, rule: EarlyStopping) -> Self {
+        self.trainer.early_stopping = Some(rule);
+        self
+    }
+
+    /// Whether gradient cosines are recorded.
+    pub fn cosines(mut self, cosines: Cosines) -> Self {
+        self.trainer.cosines = cosines;
+        self
+    }
+
+    /// What listens.
+    pub fn callback(mut self, callback: impl Callback + 'static) -> Self {
+        self.trainer.callbacks.push(Box::new(callback));
+        self
+    }
+
+    /// Where to save after each epoch, and to resume from.
+    pub fn checkpoints(mut self, checkpoints: Checkpoints) -> Self {
+        self.trainer.checkpoints = Some(checkpoints);
+        self
+    }
+
+    /// Saves after so many steps as well.
+    pub fn checkpoint_every(mut self, steps: u64) -> Self {
+        self.trainer.checkpoint_every = Some(steps);
+        self
+    }
+
+    /// The trainer.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] for a value out of range, or early stopping without validation.
+    pub fn build(self) -> Result<Trainer> {
+        let Trainer { epochs, accumulate, checkpoint_every, early_stopping, valid, .. } = &self.trainer;
+        let counts = [
+            ("epochs", *epochs),
+            ("accumulate", *accumulate as u64),
+            ("checkpoint_every", checkpoint_every.unwrap_or(1)),
+        ];
+        if let Some((name, _)) = counts.iter().find(|(_, count)| *count == 0) {
+            return Err(Error::parameter(*name, "at least 1", 0));
+        }
+        if let Some(rule) = early_stopping {
+            rule.check()?;
+            if valid.is_none() {
+                return Err(Error::parameter("early stopping", "validation samples", "none"));
+            }
+        }
+        Ok(self.trainer)
+    }
+}

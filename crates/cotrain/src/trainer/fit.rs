@@ -1,0 +1,167 @@
+//! Epochs, validation, checkpoints, resuming.
+
+use std::time::Instant;
+
+use candle_core::Tensor;
+use serde::{Deserialize, Serialize};
+use taskweave_data::Batch;
+use taskweave_kernels::{Named, Result, State, Stateful};
+
+use super::builder::{Cosines, Unit};
+use super::early_stopping::Best;
+use super::history::Sums;
+use super::{Control, EpochRecord, History, Trainer};
+use crate::{Checkpoint, Step};
+
+/// Where a training is.
+#[derive(Default, Serialize, Deserialize)]
+struct Position {
+    base: f64,
+    epoch: u64,
+    batch: usize,
+    sums: Sums,
+    history: History,
+    best: Best,
+    over: bool,
+}
+
+/// The host values of a checkpoint.
+#[derive(Serialize, Deserialize)]
+struct Saved<P> {
+    position: P,
+    rate: serde_json::Value,
+    step: serde_json::Value,
+}
+
+const BEST: &str = "best/";
+
+impl Trainer {
+    /// Trains until the last epoch, or until early stopping or a callback ends it. With checkpoints, goes on
+    /// where the newest one was taken.
+    ///
+    /// # Errors
+    /// Those of the loaders, of [`Step::step`], of the callbacks and of writing; the newest checkpoint stays as it
+    /// is, and starting again resumes from it.
+    pub fn fit(&mut self, step: &mut Step) -> Result<History> {
+        let mut at = self.resume(step)?;
+        let per_epoch = self.train.batches().div_ceil(self.accumulate) as u64;
+        let left = (per_epoch * self.epochs).saturating_sub(step.done());
+        self.callbacks.iter_mut().try_for_each(|callback| callback.on_start(step.done(), left))?;
+        while at.epoch < self.epochs && !at.over {
+            self.steps(step, &mut at)?;
+            self.end_epoch(step, &mut at)?;
+            self.save(step, &at)?;
+        }
+        if !at.best.tensors.is_empty() {
+            step.params().load(&at.best.tensors)?;
+            self.save(step, &at)?;
+        }
+        self.callbacks.iter_mut().try_for_each(|callback| callback.on_end())?;
+        Ok(at.history)
+    }
+
+    /// The steps of an epoch that are still to come.
+    fn steps(&mut self, step: &mut Step, at: &mut Position) -> Result<()> {
+        let device = step.params().device().clone();
+        let mut batches = self.train.epoch_from(at.epoch, at.batch);
+        loop {
+            let group: Vec<Batch> = batches
+                .by_ref()
+                .take(self.accumulate)
+                .map(|b| b?.to_device(&device))
+                .collect::<Result<_>>()?;
+            if group.is_empty() {
+                return Ok(());
+            }
+            self.set_rate(step, at)?;
+            let start = Instant::now();
+            let report = step.step_over(&group)?;
+            at.sums.add(&report, start.elapsed().as_secs_f64())?;
+            at.batch += group.len();
+            self.callbacks.iter_mut().try_for_each(|callback| callback.on_step(&report))?;
+            if self.checkpoint_every.is_some_and(|every| step.done().is_multiple_of(every)) {
+                self.save(step, at)?;
+            }
+        }
+    }
+
+    fn end_epoch(&mut self, step: &mut Step, at: &mut Position) -> Result<()> {
+        let mut record = at.sums.record(at.epoch, step.done(), step.rate());
+        if let Some(valid) = &self.valid {
+            record.valid = step.evaluate(valid, &mut self.metrics)?;
+        }
+        if self.cosines == Cosines::PerEpoch {
+            record.cosines = self.cosines_of(step, at.epoch)?;
+        }
+        step.scalarizer().end_epoch(&record.train)?;
+        let monitored = self.monitored(&record)?;
+        self.rate.observe(at.epoch, monitored);
+        if let Some(rule) = self.early_stopping {
+            at.best.take(rule, monitored, || step.params().tensors().try_map(|_, t| Ok(t.copy()?)))?;
+            at.over |= at.best.is_over(rule);
+        }
+        for callback in &mut self.callbacks {
+            at.over |= callback.on_epoch(&record)? == Control::Stop;
+        }
+        at.history.epochs.push(record);
+        (at.epoch, at.batch, at.sums) = (at.epoch + 1, 0, Sums::default());
+        Ok(())
+    }
+
+    fn monitored(&self, record: &EpochRecord) -> Result<f64> {
+        match record.valid.is_empty() {
+            true => Ok(record.train.values().sum()),
+            false => self.monitor.of(record),
+        }
+    }
+
+    fn cosines_of(&self, step: &Step, epoch: u64) -> Result<Option<Vec<Vec<f64>>>> {
+        let Some(batch) = self.train.epoch(epoch).next() else { return Ok(None) };
+        Ok(Some(step.gramian(&batch?.to_device(step.params().device())?)?.cosines()))
+    }
+
+    fn set_rate(&self, step: &mut Step, at: &Position) -> Result<()> {
+        let time = match self.unit {
+            Unit::Epoch => at.epoch,
+            Unit::Step => step.done(),
+        };
+        step.set_rate(self.rate.rate(at.base, time))
+    }
+
+    fn save(&self, step: &Step, at: &Position) -> Result<()> {
+        let Some(checkpoints) = &self.checkpoints else { return Ok(()) };
+        let State { values, mut tensors } = step.save()?;
+        for (name, tensor) in at.best.tensors.iter() {
+            tensors.insert(format!("{BEST}{name}"), tensor.clone())?;
+        }
+        let saved = Saved { position: at, rate: self.rate.save()?.values, step: values };
+        let state = State { tensors, ..State::of(&saved)? };
+        checkpoints.save(step.done(), &Checkpoint { model: step.params().tensors(), state })
+    }
+
+    fn resume(&mut self, step: &mut Step) -> Result<Position> {
+        let fresh = Position { base: step.rate(), ..Position::default() };
+        let Some(checkpoints) = &self.checkpoints else { return Ok(fresh) };
+        let Some(Checkpoint { model, state }) = checkpoints.latest()? else { return Ok(fresh) };
+        let saved: Saved<Position> = state.read("training")?;
+        let mut position = saved.position;
+        let (best, own) = divide(state.tensors)?;
+        step.params().load(&model)?;
+        step.restore(&State { values: saved.step, tensors: own })?;
+        self.rate.restore(&State { values: saved.rate, tensors: Named::default() })?;
+        position.best.tensors = best;
+        Ok(position)
+    }
+}
+
+/// The tensors of the best epoch, and those of the step.
+fn divide(tensors: Named<Tensor>) -> Result<(Named<Tensor>, Named<Tensor>)> {
+    let (mut best, mut own) = (Named::default(), Named::default());
+    for (name, tensor) in tensors {
+        match name.strip_prefix(BEST) {
+            Some(parameter) => best.insert(parameter, tensor)?,
+            None => own.insert(name, tensor)?,
+        }
+    }
+    Ok((best, own))
+}

@@ -1,0 +1,23 @@
+//! The loop over steps, for those who do not write it themselves.
+//!
+//! | file | what it holds |
+//! | --- | --- |
+//! | `builder` | the parts of a trainer |
+//! | `fit` | epochs, validation, checkpoints, resuming |
+//! | `history` | what happened, epoch by epoch |
+//! | `early_stopping` | when to stop, and which parameters to keep |
+//! | `callback` | what listens |
+//! | `progress` | a progress bar |
+
+mod builder;
+mod callback;
+mod early_stopping;
+mod fit;
+mod history;
+mod progress;
+
+pub use builder::{Cosines, Trainer, TrainerBuilder, Unit};
+pub use callback::{Callback, Control};
+pub use early_stopping::{EarlyStopping, Monitor};
+pub use history::{EpochRecord, History};
+pub use progress::Progress;

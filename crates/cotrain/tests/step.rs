@@ -1,0 +1,344 @@
+//! What a step promises: schedules, sampling, accumulation, and errors that name task and step.
+
+use std::sync::{Arc, Mutex};
+
+use candle_core::{DType, Device, Tensor, Var};
+use taskweave_cotrain::{Clip, Sampling, Schedule, Step, StepBuilder};
+use taskweave_data::Batch;
+use taskweave_heads::{HardSharing, MlpConfig, Network, Params, Regression, Stage};
+use taskweave_kernels::optim::{OptimizerConfig, Sgd};
+use taskweave_kernels::{Error, Kind, Named, Owner, Param, Result, Rng, State, Stateful, Target};
+use taskweave_loss::Scalarizer;
+use taskweave_loss::criterion::{CrossEntropy, Mse};
+use taskweave_loss::scalarizer::{Feedback, Mean};
+
+const TASKS: [&str; 2] = ["sum", "product"];
+
+/// A small network in f64, so that equalities are tight.
+fn builder(dropout: f64) -> (StepBuilder, Params) {
+    let params = Params::new(&Rng::new(3), DType::F64, &Device::Cpu);
+    let trunk = MlpConfig { inputs: 2, widths: vec![6], dropout }.build(&params.shared()).unwrap();
+    let head = |task: &str| Box::new(Regression::new(&params.task(task), trunk.features(), 1).unwrap());
+    let heads = Named::new(TASKS.map(|task| (task, head(task) as Box<dyn Stage>))).unwrap();
+    let model = Network::new(Box::new(HardSharing::new("x", trunk)), heads);
+    let builder = Step::builder(model, params.clone())
+        .criterion("sum", Mse)
+        .criterion("product", Mse)
+        .optimizer(OptimizerConfig::Sgd(Sgd { lr: 0.1, momentum: 0.9, ..Sgd::default() }))
+        .rng(&Rng::new(5));
+    (builder, params)
+}
+
+fn batch(seed: u64, size: usize) -> Batch {
+    let mut rng = Rng::new(seed);
+    let x: Vec<[f64; 2]> = (0..size).map(|_| [rng.normal(), rng.normal()]).collect();
+    let column = |f: fn(&[f64; 2]) -> f64| {
+        let values: Vec<f64> = x.iter().map(f).collect();
+        Target::new(Tensor::from_vec(values, (size, 1), &Device::Cpu).unwrap()).unwrap()
+    };
+    let targets = [("sum", column(|x| x[0] + x[1])), ("product", column(|x| x[0] * x[1]))];
+    let x = Tensor::from_vec(x.concat(), (size, 2), &Device::Cpu).unwrap();
+    Batch {
+        inputs: Named::new([("x", x)]).unwrap(),
+        targets: Named::new(targets).unwrap(),
+        indices: (0..size).collect(),
+    }
+}
+
+fn values(params: &Params, owner: &Owner) -> Vec<f64> {
+    let named = params.named();
+    let own = named.values().filter(|param| &param.owner == owner);
+    own.flat_map(|param| param.var.flatten_all().unwrap().to_vec1::<f64>().unwrap()).collect()
+}
+
+fn all_values(params: &Params) -> Vec<f64> {
+    params.named().values().flat_map(|p| p.var.flatten_all().unwrap().to_vec1::<f64>().unwrap()).collect()
+}
+
+fn owners() -> [Owner; 3] {
+    [Owner::Shared, Owner::Task("sum".into()), Owner::Task("product".into())]
+}
+
+#[test]
+fn alternating_holds_one_block_after_the_other() {
+    let (builder, params) = builder(0.0);
+    let mut step = builder.schedule(Schedule::Alternating { period: 2 }).build().unwrap();
+    for i in 0..12 {
+        let before = owners().map(|owner| values(&params, &owner));
+        let report = step.step(&batch(i, 8)).unwrap();
+        let held = owners()[i as usize / 2 % 3].clone();
+        assert_eq!(report.held, Some(held.clone()), "step {i}");
+        for (owner, before) in owners().iter().zip(before) {
+            assert_eq!(values(&params, owner) == before, *owner == held, "{owner:?} at step {i}");
+        }
+    }
+}
+
+/// A block's momentum waits while the block is held.
+#[test]
+fn a_held_block_keeps_its_optimizer_state() {
+    let momentum = |steps: u64| {
+        let mut step = builder(0.0).0.schedule(Schedule::Alternating { period: 1 }).build().unwrap();
+        (0..steps).for_each(|i| drop(step.step(&batch(i, 8)).unwrap()));
+        let state = step.save().unwrap();
+        let name = state.tensors.names().find(|n| n.contains("task.sum.out.bias")).unwrap().to_owned();
+        state.tensors[name.as_str()].to_vec1::<f64>().unwrap()
+    };
+    // Step 0 holds the trunk, step 1 this head, step 2 the other head.
+    assert_eq!(momentum(1), momentum(2));
+    assert_ne!(momentum(2), momentum(3));
+}
+
+#[test]
+fn accumulation_equals_one_large_batch() {
+    // Unequal parts, and weights that differ between them.
+    let large = |seed| {
+        let mut batch = batch(seed, 10);
+        let weight: Vec<f64> = (0..10).map(|i| f64::from(i % 3)).collect();
+        let weight = Tensor::from_vec(weight, 10, &Device::Cpu).unwrap();
+        let target = Target::weighted(batch.targets["sum"].value().clone(), weight).unwrap();
+        *batch.targets.get_mut("sum").unwrap() = target;
+        batch
+    };
+    let part = |batch: &Batch, start: usize, len: usize| {
+        let cut = |t: &Tensor| t.narrow(0, start, len).unwrap();
+        Batch {
+            inputs: batch.inputs.map(|_, x| cut(x)),
+            targets: batch.targets.map(|_, t| Target::weighted(cut(t.value()), cut(t.weight())).unwrap()),
+            indices: batch.indices[start..start + len].to_vec(),
+        }
+    };
+    let (one, one_params) = builder(0.0);
+    let (many, many_params) = builder(0.0);
+    let mut one = one.scalarizer(Box::new(Mean)).build().unwrap();
+    let mut many = many.scalarizer(Box::new(Mean)).build().unwrap();
+    for i in 0..5 {
+        let large = large(i);
+        let a = one.step(&large).unwrap();
+        let b = many.step_over(&[part(&large, 0, 4), part(&large, 4, 1), part(&large, 5, 5)]).unwrap();
+        assert_eq!((a.samples, a.weights.len()), (b.samples, b.weights.len()));
+        for task in TASKS {
+            assert!((a.losses[task] - b.losses[task]).abs() < 1e-13, "{task}");
+        }
+    }
+    for (a, b) in all_values(&one_params).iter().zip(all_values(&many_params)) {
+        assert!((a - b).abs() < 1e-12, "{a} and {b}");
+    }
+}
+
+#[test]
+fn one_sampled_task_learns_alone() {
+    let (builder, params) = builder(0.0);
+    let weights = Named::new([("sum", 0.0), ("product", 2.0)]).unwrap();
+    let mut step = builder.sampling(Sampling::One { weights }).build().unwrap();
+    let before = values(&params, &owners()[1]);
+    let report = step.step(&batch(0, 8)).unwrap();
+    assert_eq!(report.losses.names().collect::<Vec<_>>(), ["product"]);
+    assert_eq!(values(&params, &owners()[1]), before);
+}
+
+#[test]
+fn a_batch_without_labels_changes_nothing() {
+    let (builder, params) = builder(0.0);
+    let mut step = builder.build().unwrap();
+    let before = all_values(&params);
+    let mut blank = batch(0, 4);
+    blank.targets.remove("sum");
+    let zero = Tensor::zeros(4, DType::F64, &Device::Cpu).unwrap();
+    let target = Target::weighted(blank.targets["product"].value().clone(), zero).unwrap();
+    *blank.targets.get_mut("product").unwrap() = target;
+    assert!(step.step(&blank).unwrap().losses.is_empty());
+    assert_eq!(all_values(&params), before);
+    assert_eq!(step.done(), 1);
+}
+
+#[test]
+fn clipping_bounds_the_step() {
+    let (builder, params) = builder(0.0);
+    let plain = OptimizerConfig::Sgd(Sgd { lr: 1.0, ..Sgd::default() });
+    let mut step = builder.optimizer(plain).clip(Clip::Norm { max: 1e-3 }).build().unwrap();
+    let before = all_values(&params);
+    let report = step.step(&batch(0, 8)).unwrap();
+    let moved: f64 = all_values(&params).iter().zip(before).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt();
+    assert!(report.gradient_norm > 0.1, "{}", report.gradient_norm);
+    assert!((moved - 1e-3).abs() < 1e-7, "{moved}");
+}
+
+#[test]
+fn gradients_of_the_tasks_meet_in_the_gramian() {
+    let (builder, params) = builder(0.0);
+    let step = builder.build().unwrap();
+    let before = all_values(&params);
+    let gramian = step.gramian(&batch(0, 8)).unwrap();
+    assert_eq!(gramian.tasks().collect::<Vec<_>>(), TASKS);
+    assert!(gramian.norms().iter().all(|norm| *norm > 0.0) && gramian.cosine(0, 1).abs() < 1.0);
+    assert_eq!(all_values(&params), before);
+}
+
+fn refused(batch: &Batch) -> (Error, bool) {
+    let (builder, params) = builder(0.0);
+    let mut step = builder.build().unwrap();
+    step.step(&self::batch(0, 4)).unwrap();
+    let before = all_values(&params);
+    let error = step.step(batch).unwrap_err();
+    (error, all_values(&params) == before)
+}
+
+#[test]
+fn values_that_are_not_finite_name_task_and_step_and_change_nothing() {
+    let mut input = batch(1, 2);
+    *input.inputs.get_mut("x").unwrap() = Tensor::new(&[[1f64, f64::NAN], [0.0, 0.0]], &Device::Cpu).unwrap();
+    let (error, unchanged) = refused(&input);
+    assert_eq!((error.to_string().as_str(), unchanged), ("input of `x` is not finite at step 1", true));
+
+    let mut label = batch(1, 2);
+    let huge = Tensor::new(&[[1e200f64], [0.0]], &Device::Cpu).unwrap();
+    *label.targets.get_mut("product").unwrap() = Target::new(huge).unwrap();
+    let (error, unchanged) = refused(&label);
+    assert_eq!((error.to_string().as_str(), unchanged), ("loss of `product` is not finite at step 1", true));
+}
+
+/// √|x| has a finite value and an infinite slope at 0.
+struct Root;
+
+impl taskweave_loss::Criterion for Root {
+    fn losses(&self, prediction: &Tensor, _: &Target) -> Result<Tensor> {
+        Ok((prediction - prediction.detach())?.sqrt()?.flatten_from(1)?.mean(1)?)
+    }
+}
+
+#[test]
+fn a_gradient_that_is_not_finite_names_the_task_it_came_from() {
+    let params = Params::new(&Rng::new(3), DType::F64, &Device::Cpu);
+    let trunk = MlpConfig { inputs: 2, widths: vec![6], dropout: 0.0 }.build(&params.shared()).unwrap();
+    let head = |task: &str| Box::new(Regression::new(&params.task(task), trunk.features(), 1).unwrap());
+    let heads = Named::new(TASKS.map(|task| (task, head(task) as Box<dyn Stage>))).unwrap();
+    let model = Network::new(Box::new(HardSharing::new("x", trunk)), heads);
+    let mut step = Step::builder(model, params.clone())
+        .criterion("sum", Mse)
+        .criterion("product", Root)
+        .build()
+        .unwrap();
+    let before = all_values(&params);
+    let error = step.step(&batch(0, 4)).unwrap_err();
+    let Error::NonFinite { what, name, step } = &error else { panic!("{error}") };
+    assert!(what.starts_with("gradient"), "{error}");
+    assert_eq!((name.as_str(), *step), ("product", Some(0)));
+    assert_eq!(all_values(&params), before);
+}
+
+#[test]
+fn misfitting_targets_and_tasks_are_typed_errors() {
+    let mut unknown = batch(0, 2);
+    unknown.targets.insert("depth", unknown.targets["sum"].clone()).unwrap();
+    assert!(matches!(refused(&unknown), (Error::Unknown { name, .. }, true) if name == "depth"));
+
+    let mut shape = batch(0, 2);
+    *shape.targets.get_mut("sum").unwrap() = batch(0, 3).targets["sum"].clone();
+    assert!(matches!(refused(&shape), (Error::Shape { what, .. }, true) if what.contains("`sum`")));
+
+    let mut dtype = batch(0, 2);
+    let labels = Tensor::zeros((2, 1), DType::U32, &Device::Cpu).unwrap();
+    *dtype.targets.get_mut("sum").unwrap() = Target::new(labels).unwrap();
+    assert!(matches!(refused(&dtype), (Error::DType { what, .. }, true) if what.contains("`sum`")));
+}
+
+#[test]
+fn the_parts_of_a_step_are_checked_against_each_other() {
+    let refuse = |change: fn(StepBuilder) -> StepBuilder| change(builder(0.0).0).build().err().unwrap();
+    let unknown = refuse(|b| b.criterion("depth", CrossEntropy::default()));
+    assert!(matches!(unknown, Error::Unknown { name, .. } if name == "depth"));
+    assert!(matches!(refuse(|b| b.criterion("sum", Mse)), Error::Name { .. }));
+    let period = refuse(|b| b.schedule(Schedule::Alternating { period: 0 }));
+    assert!(matches!(period, Error::Parameter { .. }));
+    assert!(matches!(refuse(|b| b.clip(Clip::Value { max: -1.0 })), Error::Parameter { .. }));
+    let rate = refuse(|b| b.optimizer(OptimizerConfig::Sgd(Sgd { lr: -0.1, ..Sgd::default() })));
+    assert!(matches!(rate, Error::Parameter { .. }));
+    let sampling = refuse(|b| b.sampling(Sampling::One { weights: Named::default() }));
+    assert!(matches!(sampling, Error::Unknown { .. }));
+}
+
+/// A scalarizer with a trained parameter that listens to every hook.
+struct Listener {
+    scale: Var,
+    heard: Arc<Mutex<Vec<Named<f64>>>>,
+}
+
+impl Stateful for Listener {
+    fn save(&self) -> Result<State> {
+        Ok(State { tensors: Named::new([("scale", self.scale.copy()?)])?, ..State::default() })
+    }
+
+    fn restore(&mut self, state: &State) -> Result<()> {
+        Ok(self.scale.set(state.tensors.require("tensor", "scale")?)?)
+    }
+}
+
+impl Scalarizer for Listener {
+    fn scalarize(&mut self, losses: &Named<Tensor>) -> Result<Tensor> {
+        let sum = losses.values().try_fold(self.scale.zeros_like()?, |sum, loss| sum + loss)?;
+        Ok((sum * self.scale.as_tensor())?)
+    }
+
+    fn after_step(&mut self, losses: &Named<f64>) -> Result<()> {
+        self.heard.lock().unwrap().push(losses.clone());
+        Ok(())
+    }
+
+    fn feedback(&self) -> Feedback {
+        Feedback::LossesAfterStep
+    }
+
+    fn params(&self) -> Named<Param> {
+        Named::new([("scale", Param::new(self.scale.clone(), Kind::Objective, Owner::Shared))]).unwrap()
+    }
+}
+
+#[test]
+fn a_scalarizer_trains_its_own_parameters_and_hears_the_losses_after_the_step() {
+    let (builder, _) = builder(0.0);
+    let scale = Var::new(1f64, &Device::Cpu).unwrap();
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let listener = Listener { scale: scale.clone(), heard: heard.clone() };
+    let mut step = builder.scalarizer(Box::new(listener)).build().unwrap();
+    let first = step.step(&batch(0, 8)).unwrap();
+    // ∂/∂scale = Σ L, the rate is 0.1.
+    let expected = 1.0 - 0.1 * first.losses.values().sum::<f64>();
+    assert!((scale.to_scalar::<f64>().unwrap() - expected).abs() < 1e-12);
+    let heard = heard.lock().unwrap();
+    assert!(heard[0]["sum"] < first.losses["sum"], "{heard:?}");
+}
+
+#[test]
+fn saving_and_restoring_a_step_is_exact() {
+    let run = |interrupt: bool| {
+        let (builder, params) = builder(0.2);
+        let mut step = builder.schedule(Schedule::Alternating { period: 3 }).build().unwrap();
+        (0..7).for_each(|i| drop(step.step(&batch(i, 6)).unwrap()));
+        if !interrupt {
+            (7..12).for_each(|i| drop(step.step(&batch(i, 6)).unwrap()));
+            return all_values(&params);
+        }
+        let (state, model) = (step.save().unwrap(), params.tensors().map(|_, t| t.copy().unwrap()));
+        let (builder, params) = self::builder(0.2);
+        let mut step = builder.schedule(Schedule::Alternating { period: 3 }).build().unwrap();
+        params.load(&model).unwrap();
+        step.restore(&state).unwrap();
+        (7..12).for_each(|i| drop(step.step(&batch(i, 6)).unwrap()));
+        all_values(&params)
+    };
+    assert_eq!(run(false), run(true));
+}
+
+#[test]
+fn a_state_of_another_step_is_refused_and_changes_nothing() {
+    let (other, _) = builder(0.0);
+    let adam = OptimizerConfig::Adam(Default::default());
+    let state = other.optimizer(adam).build().unwrap().save().unwrap();
+    let mut step = builder(0.0).0.build().unwrap();
+    step.step(&batch(0, 4)).unwrap();
+    assert!(matches!(step.restore(&state), Err(Error::State { .. })));
+    assert_eq!(step.done(), 1);
+    let seed = builder(0.0).0.rng(&Rng::new(6)).build().unwrap().save().unwrap();
+    assert!(matches!(step.restore(&seed), Err(Error::State { .. })));
+}
