@@ -190,3 +190,56 @@ impl<R: Rule> Update for R {
 fn storage_of(tensor: &Tensor) -> usize {
     std::ptr::from_ref(&*tensor.storage_and_layout().0).addr()
 }
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{DType, Device};
+
+    use super::*;
+    use crate::optim::Sgd;
+    use crate::{Kind, Owner};
+
+    fn zeros(dtype: DType) -> Param {
+        Param::new(Var::zeros(2, dtype, &Device::Cpu).unwrap(), Kind::Weight, Owner::Shared)
+    }
+
+    fn optimizer(params: &[(&str, Param)]) -> Result<Optimizer> {
+        Optimizer::new(OptimizerConfig::Sgd(Sgd::default()), Named::new(params.to_vec())?)
+    }
+
+    #[test]
+    fn one_tensor_under_two_names_is_refused() {
+        let shared = zeros(DType::F32);
+        let error = optimizer(&[("encoder", shared.clone()), ("decoder", shared)]).unwrap_err();
+        let expected =
+            "parameter `decoder`: expected a tensor of its own, found the tensor of another parameter";
+        assert_eq!(error.to_string(), expected);
+    }
+
+    #[test]
+    fn whole_numbers_are_not_trained() {
+        assert!(matches!(optimizer(&[("index", zeros(DType::U32))]), Err(Error::DType { .. })));
+        let buffer = Param { kind: Kind::Buffer, ..zeros(DType::U32) };
+        assert!(optimizer(&[("index", buffer)]).is_ok());
+    }
+
+    #[test]
+    fn bad_rates_and_factors_change_nothing() {
+        let mut optimizer = optimizer(&[("w", zeros(DType::F32))]).unwrap();
+        for bad in [-1.0, f64::NAN, f64::INFINITY] {
+            assert!(matches!(optimizer.set_rate(bad), Err(Error::Parameter { .. })));
+            for group in [Group { rate: bad, decay: 1.0 }, Group { rate: 1.0, decay: bad }] {
+                let params = Named::new([("w", zeros(DType::F32))]).unwrap();
+                let made = Optimizer::with_groups(OptimizerConfig::Sgd(Sgd::default()), params, |_, _| group);
+                assert!(matches!(made, Err(Error::Parameter { .. })));
+            }
+        }
+        assert_eq!(optimizer.rate(), 1e-3);
+    }
+
+    #[test]
+    fn optimizers_cross_threads() {
+        fn check<T: Send + Sync + 'static>() {}
+        check::<Optimizer>();
+    }
+}

@@ -130,3 +130,26 @@ impl Formula for RmsPropStep {
         x.plus(-self.rate, &slots[last])
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The parameter after many steps along `g`, and whether rounding made the variance negative on the way.
+    fn after(g: f32) -> (f32, bool) {
+        let rule = RmsProp { centered: true, alpha: 0.9, ..RmsProp::default() };
+        let (mut slots, mut x, mut negative) = ([0f32; 2], 1f32, false);
+        for step in 1..400 {
+            let Ok(new) = rule.at(Now { rate: 1e-3, decay: 1.0, step }).apply(&x, &g, &mut slots);
+            (x, negative) = (new, negative || slots[0] < slots[1] * slots[1]);
+        }
+        (x, negative)
+    }
+
+    #[test]
+    fn a_constant_gradient_stays_finite_where_it_is_centered() {
+        let ends: Vec<_> = (1..100).map(|i| after(0.01 * i as f32)).collect();
+        assert!(ends.iter().any(|(_, negative)| *negative), "rounding never made the variance negative");
+        assert!(ends.iter().all(|(x, _)| x.is_finite() && *x < 1.0));
+    }
+}

@@ -23,7 +23,7 @@ struct Progress {
     group: Group,
 }
 
-/// The slots are saved as `<parameter>.<slot>`. A saved state fits an optimizer with the same rule, the same
+/// The values of the parameters are not part of it: they are saved with the model. The slots are saved as `<parameter>.<slot>`. A saved state fits an optimizer with the same rule, the same
 /// parameters of that rule and the same groups; the learning rate that was set is part of the state.
 impl Stateful for Optimizer {
     fn save(&self) -> Result<State> {
