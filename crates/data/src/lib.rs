@@ -36,7 +36,7 @@ pub mod transform;
 
 pub use batch::Batch;
 pub use dataset::{
-    Cifar10, Dataset, ImageFolder, Images, Labels, Memory, Mnist, Part, SelectTasks, Shapes, ShapesConfig,
+    Cache, Cifar10, Dataset, ImageFolder, Images, Labels, Memory, Mnist, Part, SelectTasks, Shapes, ShapesConfig,
     Spec, Subset, WithMask,
 };
 pub use loader::{Epoch, Last, Loader, LoaderBuilder, Order};

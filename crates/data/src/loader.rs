@@ -2,8 +2,10 @@
 //!
 //! Batch b of epoch e is a function of (loader, e, b) and of nothing else:
 //!
-//!     order of epoch e           = shuffle(indices) by rng.fork("order").fork_at(e)
-//!     augmentation of sample i   = drawn from rng.fork("augment").fork_at(e).fork_at(i)
+//! ```text
+//! order of epoch e           = shuffle(indices) by rng.fork("order").fork_at(e)
+//! augmentation of sample i   = drawn from rng.fork("augment").fork_at(e).fork_at(i)
+//! ```
 //!
 //! Worker w of n makes the batches w, w + n, w + 2n, … ahead of time and puts them into a channel of its own
 //! that holds two; the consumer takes from the channels in turn. So batches come in order, for any number of

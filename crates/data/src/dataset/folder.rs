@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use image::{DynamicImage, ImageFormat, ImageReader};
+use image::{ImageFormat, ImageReader};
 use rayon::prelude::*;
 use taskweave_kernels::{Error, Result};
 
@@ -116,15 +116,10 @@ fn images_in(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(images)
 }
 
-fn reader(file: &Path) -> Result<ImageReader<impl std::io::BufRead + std::io::Seek>> {
-    // The content decides what it is, not the name: a PNG called .jpg is fine.
-    let reader = ImageReader::open(file).and_then(ImageReader::with_guessed_format);
-    reader.map_err(|e| Error::io(file, e))
-}
-
 /// Width and height as the header of the file says.
 fn image_size(file: &Path) -> Result<[u32; 2]> {
-    let size = reader(file)?.into_dimensions().map_err(|e| broken(file, &e))?;
+    let reader = ImageReader::open(file).and_then(ImageReader::with_guessed_format);
+    let size = reader.map_err(|e| Error::io(file, e))?.into_dimensions().map_err(|e| broken(file, &e))?;
     Ok(size.into())
 }
 
@@ -136,9 +131,22 @@ fn decode(file: &Path, first: &Path, size: [u32; 2]) -> Result<Vec<u8>> {
         let expected = format!("{} × {} pixels, as in {}", size[0], size[1], first.display());
         return Err(Error::data(file, expected, format!("{} × {}", found[0], found[1])));
     }
-    let image: DynamicImage = reader(file)?.decode().map_err(|e| broken(file, &e))?;
+    let content = std::fs::read(file).map_err(|e| Error::io(file, e))?;
+    // The content decides what it is, not the name: a PNG called .jpg is fine.
+    let format = image::guess_format(&content).map_err(|e| broken(file, &e))?;
+    if format == ImageFormat::Jpeg && !has_end(&content) {
+        return Err(Error::data(file, "a whole JPEG", "one without its end"));
+    }
+    let image = image::load_from_memory_with_format(&content, format).map_err(|e| broken(file, &e))?;
     let pixels = image.into_rgb8().into_raw();
     Ok((0..3).flat_map(|channel| pixels.iter().skip(channel).step_by(3)).copied().collect())
+}
+
+/// Whether the end marker of a JPEG follows its last scan; decoders fill up in gray what is cut off.
+fn has_end(content: &[u8]) -> bool {
+    let last = |marker: u8| content.windows(2).rposition(|pair| pair == [0xff, marker]);
+    let (start_of_scan, end_of_image) = (last(0xda), last(0xd9));
+    end_of_image > start_of_scan
 }
 
 fn broken(file: &Path, error: &image::ImageError) -> Error {

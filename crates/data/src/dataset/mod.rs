@@ -8,11 +8,13 @@
 //! | [`Mnist`] | idx files, plain or .gz | `image` | `class` |
 //! | [`Images`] | bytes in memory | `image` | `class` |
 //! | [`Memory`] | tensors in memory | any | any |
+//! | [`Cache`] | those of another data set, kept in memory | the same | the same |
 //! | [`WithMask`] | those of an image data set | the same | the same and `mask` |
 //! | [`Subset`] | some of another data set's | the same | the same |
 //! | [`SelectTasks`] | those of another data set | the same | some of them |
 
 mod bytes;
+mod cache;
 mod cifar10;
 mod folder;
 mod idx;
@@ -35,6 +37,7 @@ use taskweave_kernels::Result;
 
 use crate::Sample;
 
+pub use cache::Cache;
 pub use cifar10::Cifar10;
 pub use folder::ImageFolder;
 pub use images::Images;

@@ -3,7 +3,9 @@
 //! Of all thresholds t on luminance in 256 levels, takes the one that maximizes the variance between the classes
 //! {l ≤ t} and {l > t},
 //!
-//!     σ²(t) = w₀ w₁ (μ₀ − μ₁)²        w: numbers of pixels, μ: mean levels
+//! ```text
+//! σ²(t) = w₀ w₁ (μ₀ − μ₁)²        w: numbers of pixels, μ: mean levels
+//! ```
 //!
 //! and the smallest where several do. Which region is the foreground is told by the border of the image: the
 //! region that most of its pixels belong to is the background, and the dark one where they are equally many. An

@@ -46,7 +46,7 @@ impl Silhouette {
             Self::Star => in_star(x, y),
             Self::Cross => (ax <= 0.27 && ay <= 0.96) || (ay <= 0.27 && ax <= 0.96),
             Self::Ring => (0.26..=0.9).contains(&square),
-            Self::Heart => in_heart(1.3 * x, 1.3 * y + 0.12),
+            Self::Heart => in_heart(1.34 * x, 1.34 * y + 0.12),
             Self::Crescent => square <= 0.94 && (x - 0.42).powi(2) + y * y > 0.6,
             Self::Arrow => (ay <= 0.2 && (-0.95..=0.2).contains(&x)) || (x >= 0.1 && ay <= 0.8 * (0.98 - x)),
             Self::Bowtie => ax <= 0.8 && ay <= 0.08 + 0.64 * ax,

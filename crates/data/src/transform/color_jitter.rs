@@ -2,9 +2,11 @@
 //!
 //! With factors b, c, s drawn uniformly from 1 ± the parameter, one after the other:
 //!
-//!     brightness   x ← b x
-//!     contrast     x ← m + c (x − m)      m = mean luminance of the image
-//!     saturation   x ← l + s (x − l)      l = luminance of the pixel; color images only
+//! ```text
+//! brightness   x ← b x
+//! contrast     x ← m + c (x − m)      m = mean luminance of the image
+//! saturation   x ← l + s (x − l)      l = luminance of the pixel; color images only
+//! ```
 //!
 //! and at the end x is limited to [0, 1], so it belongs before [`crate::Normalize`].
 //! Variants: torchvision draws the order of the three as well and limits x after each of them.

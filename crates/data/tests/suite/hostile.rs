@@ -1,0 +1,332 @@
+//! Broken files: every attack ends in an error that names the file, the expectation and the finding.
+
+use std::io::Write;
+use std::path::Path;
+
+use flate2::{Compression, write::GzEncoder};
+use image::{ImageFormat, Rgb, RgbImage};
+use taskweave_data::{Cifar10, Dataset, ImageFolder, Mnist, Part};
+use taskweave_kernels::{Error, Result};
+use tempfile::TempDir;
+
+/// The text of an error, with the folder of the test taken out.
+fn refusal<T>(root: &TempDir, result: Result<T>) -> String {
+    let error = result.err().expect("it was accepted");
+    assert!(matches!(error, Error::Data { .. } | Error::Io { .. }), "{error}");
+    error.to_string().replace(&format!("{}", root.path().display()), "")
+}
+
+fn write(root: &Path, name: &str, content: &[u8]) {
+    let path = root.join(name);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(path, content).unwrap();
+}
+
+// ---------------------------------------------------------------------------------------------- MNIST
+
+fn idx(magic: u32, sizes: &[u32], elements: &[u8]) -> Vec<u8> {
+    let header = std::iter::once(&magic).chain(sizes).flat_map(|word| word.to_be_bytes());
+    header.chain(elements.iter().copied()).collect()
+}
+
+fn gzip(content: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(content).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// Two images of 1 × 2 pixels; one of the two files is given by the test.
+fn mnist(images: Option<&[u8]>, labels: Option<&[u8]>) -> TempDir {
+    let root = tempfile::tempdir().unwrap();
+    let whole = idx(0x803, &[2, 1, 2], &[0, 1, 2, 3]);
+    write(root.path(), "train-images-idx3-ubyte", images.unwrap_or(&whole));
+    write(root.path(), "train-labels-idx1-ubyte", labels.unwrap_or(&idx(0x801, &[2], &[7, 9])));
+    root
+}
+
+fn refused_images(content: &[u8]) -> String {
+    let root = mnist(Some(content), None);
+    refusal(&root, Mnist::open(root.path(), Part::Train))
+}
+
+fn refused_labels(content: &[u8]) -> String {
+    let root = mnist(None, Some(content));
+    refusal(&root, Mnist::open(root.path(), Part::Train))
+}
+
+#[test]
+fn whole_idx_files_are_read() {
+    let root = mnist(None, None);
+    assert_eq!(Mnist::open(root.path(), Part::Train).unwrap().len(), 2);
+}
+
+#[test]
+fn idx_that_is_missing() {
+    let root = mnist(None, None);
+    assert_eq!(
+        refusal(&root, Mnist::open(root.path(), Part::Test)),
+        "/t10k-images-idx3-ubyte: neither it nor its .gz is there"
+    );
+}
+
+#[test]
+fn idx_of_another_magic() {
+    assert_eq!(
+        refused_images(&idx(0x801, &[2, 1, 2], &[0; 4])),
+        "/train-images-idx3-ubyte: expected idx magic 0x00000803, found 0x00000801"
+    );
+}
+
+#[test]
+fn idx_with_a_header_cut_off() {
+    assert_eq!(
+        refused_images(&idx(0x803, &[2], &[])),
+        "/train-images-idx3-ubyte: expected an idx header of 16 bytes, found 8 bytes"
+    );
+}
+
+#[test]
+fn idx_with_elements_cut_off() {
+    assert_eq!(
+        refused_images(&idx(0x803, &[2, 1, 2], &[0; 3])),
+        "/train-images-idx3-ubyte: expected 20 bytes, as the sizes [2, 1, 2] promise, found 19"
+    );
+}
+
+#[test]
+fn idx_with_too_many_elements() {
+    assert!(refused_images(&idx(0x803, &[2, 1, 2], &[0; 50])).ends_with("[2, 1, 2] promise, found more"));
+}
+
+#[test]
+fn idx_that_promises_more_than_there_is_memory() {
+    let sizes = [u32::MAX; 3];
+    assert!(refused_images(&idx(0x803, &sizes, &[0; 4])).contains("promise, found 20"));
+}
+
+#[test]
+fn idx_without_images() {
+    assert!(refused_images(&idx(0x803, &[0, 28, 28], &[])).ends_with("found sizes [0, 28, 28]"));
+    assert!(refused_images(&idx(0x803, &[2, 0, 28], &[])).ends_with("found sizes [2, 0, 28]"));
+}
+
+#[test]
+fn idx_with_another_number_of_labels() {
+    assert_eq!(
+        refused_labels(&idx(0x801, &[3], &[1, 2, 3])),
+        "/train-labels-idx1-ubyte: expected 2 labels, one per image, found 3"
+    );
+}
+
+#[test]
+fn idx_with_a_label_out_of_range() {
+    assert_eq!(
+        refused_labels(&idx(0x801, &[2], &[1, 10])),
+        "/train-labels-idx1-ubyte: expected labels from 0 to 9, found 10 at 1"
+    );
+}
+
+fn compressed(content: &[u8]) -> TempDir {
+    let root = mnist(None, None);
+    std::fs::remove_file(root.path().join("train-images-idx3-ubyte")).unwrap();
+    write(root.path(), "train-images-idx3-ubyte.gz", content);
+    root
+}
+
+#[test]
+fn compressed_idx_is_read_and_cut_off_refused() {
+    let whole = gzip(&idx(0x803, &[2, 1, 2], &[0, 255, 2, 3]));
+    let root = compressed(&whole);
+    let sample = Mnist::open(root.path(), Part::Train).unwrap().get(0).unwrap();
+    assert_eq!(sample.inputs["image"].flatten_all().unwrap().to_vec1::<f32>().unwrap(), [0.0, 1.0]);
+    let root = compressed(&whole[..whole.len() - 9]);
+    let text = refusal(&root, Mnist::open(root.path(), Part::Train));
+    assert!(text.starts_with("/train-images-idx3-ubyte.gz: expected a whole gzip file, found"), "{text}");
+}
+
+#[test]
+fn compressed_idx_that_is_no_gzip() {
+    let root = compressed(b"this is no gzip");
+    let text = refusal(&root, Mnist::open(root.path(), Part::Train));
+    assert!(text.starts_with("/train-images-idx3-ubyte.gz: expected a whole gzip file, found"), "{text}");
+}
+
+#[test]
+fn compressed_idx_that_inflates_beyond_its_sizes() {
+    let mut content = idx(0x803, &[2, 1, 2], &[]);
+    content.resize(64 << 20, 0);
+    let root = compressed(&gzip(&content));
+    assert!(refusal(&root, Mnist::open(root.path(), Part::Train)).ends_with("found more"));
+}
+
+// ------------------------------------------------------------------------------------------- CIFAR-10
+
+fn refused_cifar(content: &[u8]) -> String {
+    let root = tempfile::tempdir().unwrap();
+    write(root.path(), "data_batch_1.bin", &[1; 3073]);
+    write(root.path(), "data_batch_2.bin", content);
+    refusal(&root, Cifar10::open(root.path(), Part::Train))
+}
+
+#[test]
+fn cifar_batches_are_read_in_order_plain_or_compressed() {
+    let root = tempfile::tempdir().unwrap();
+    write(root.path(), "data_batch_2.bin", &[[2; 3073], [4; 3073]].concat());
+    write(root.path(), "data_batch_1.bin.gz", &gzip(&[1; 3073]));
+    let cifar = Cifar10::open(root.path(), Part::Train).unwrap();
+    let classes = taskweave_data::dataset::class_labels(&cifar, "class").unwrap();
+    assert_eq!(classes, [1, 2, 4]);
+}
+
+#[test]
+fn cifar_batch_that_is_no_whole_number_of_records() {
+    assert_eq!(
+        refused_cifar(&[0; 3072]),
+        "/data_batch_2.bin: expected records of 3073 bytes, found 3072 bytes"
+    );
+}
+
+#[test]
+fn cifar_batch_that_is_empty() {
+    assert!(refused_cifar(&[]).ends_with("expected records of 3073 bytes, found 0 bytes"));
+}
+
+#[test]
+fn cifar_batch_with_a_class_out_of_range() {
+    let content = [[9; 3073], [10; 3073]].concat();
+    assert_eq!(refused_cifar(&content), "/data_batch_2.bin: expected classes from 0 to 9, found 10 at 1");
+}
+
+#[test]
+fn cifar_folder_without_batches() {
+    let root = tempfile::tempdir().unwrap();
+    let text = refusal(&root, Cifar10::open(root.path(), Part::Test));
+    assert_eq!(text, ": expected test_batch.bin, found none");
+}
+
+// --------------------------------------------------------------------------------------- image folder
+
+fn encoded(width: u32, height: u32, format: ImageFormat) -> Vec<u8> {
+    let image = RgbImage::from_fn(width, height, |x, y| Rgb([(7 * x) as u8, (9 * y) as u8, (x * y) as u8]));
+    let mut content = std::io::Cursor::new(Vec::new());
+    image.write_to(&mut content, format).unwrap();
+    content.into_inner()
+}
+
+/// A class with a whole image of 16 × 16, and beside it what the test adds.
+fn folder(name: &str, content: &[u8]) -> TempDir {
+    let root = tempfile::tempdir().unwrap();
+    write(root.path(), "cat/0.png", &encoded(16, 16, ImageFormat::Png));
+    write(root.path(), name, content);
+    root
+}
+
+fn refused_file(name: &str, content: &[u8]) -> String {
+    let root = folder(name, content);
+    refusal(&root, ImageFolder::open(root.path()))
+}
+
+#[test]
+fn image_folder_that_is_missing() {
+    let root = tempfile::tempdir().unwrap();
+    let text = refusal(&root, ImageFolder::open(root.path().join("nowhere")));
+    assert!(text.starts_with("/nowhere: "), "{text}");
+}
+
+#[test]
+fn image_folder_without_classes() {
+    let root = tempfile::tempdir().unwrap();
+    write(root.path(), "0.png", &encoded(16, 16, ImageFormat::Png));
+    assert_eq!(
+        refusal(&root, ImageFolder::open(root.path())),
+        ": expected a folder per class, found no folder"
+    );
+}
+
+#[test]
+fn class_folder_without_images() {
+    assert_eq!(
+        refused_file("dog/notes.txt", b"no image"),
+        "/dog: expected at least one PNG or JPEG of the class, found none"
+    );
+}
+
+#[test]
+fn folder_inside_a_class_folder() {
+    let text = refused_file("cat/more/1.png", &encoded(16, 16, ImageFormat::Png));
+    assert_eq!(text, "/cat/more: expected an image of the class, found a folder");
+}
+
+#[test]
+fn png_that_is_cut_off() {
+    let whole = encoded(16, 16, ImageFormat::Png);
+    for length in [0, 4, 20, whole.len() / 2, whole.len() - 20] {
+        let text = refused_file("cat/1.png", &whole[..length]);
+        assert!(text.starts_with("/cat/1.png: expected a PNG or JPEG"), "{length} bytes: {text}");
+    }
+}
+
+#[test]
+fn jpeg_that_is_cut_off() {
+    let whole = encoded(16, 16, ImageFormat::Jpeg);
+    for length in [0, 4, 20, whole.len() / 2, whole.len() - 20, whole.len() - 1] {
+        let text = refused_file("cat/1.jpg", &whole[..length]);
+        assert!(text.starts_with("/cat/1.jpg: expected a"), "{length} bytes: {text}");
+    }
+}
+
+#[test]
+fn png_with_a_changed_byte() {
+    let mut content = encoded(16, 16, ImageFormat::Png);
+    let middle = content.len() / 2;
+    content[middle] ^= 0x55;
+    assert!(refused_file("cat/1.png", &content).starts_with("/cat/1.png: expected a PNG or JPEG"));
+}
+
+#[test]
+fn text_that_is_called_an_image() {
+    assert!(
+        refused_file("dog/1.jpeg", b"these are words").starts_with("/dog/1.jpeg: expected a PNG or JPEG")
+    );
+}
+
+#[test]
+fn image_of_another_format() {
+    assert_eq!(refused_file("cat/1.webp", b"RIFF"), "/cat/1.webp: expected a PNG or JPEG, found WebP");
+}
+
+#[test]
+fn image_of_another_size() {
+    let text = refused_file("dog/1.png", &encoded(16, 8, ImageFormat::Png));
+    assert_eq!(text, "/dog/1.png: expected 16 × 16 pixels, as in /cat/0.png, found 16 × 8");
+}
+
+#[test]
+fn png_whose_header_promises_more_than_there_is_memory() {
+    let mut content = encoded(16, 16, ImageFormat::Png);
+    content[16..24].copy_from_slice(&[0x7f, 0xff, 0xff, 0xff, 0x7f, 0xff, 0xff, 0xff]);
+    let mut check = flate2::Crc::new();
+    check.update(&content[12..29]);
+    content[29..33].copy_from_slice(&check.sum().to_be_bytes());
+    // Once as a file that differs from the first, once as the first itself.
+    assert!(refused_file("cat/1.png", &content).starts_with("/cat/1.png: expected"));
+    assert!(refused_file("ant/0.png", &content).starts_with("/ant/0.png: expected"));
+}
+
+#[test]
+fn what_is_no_image_by_name_is_passed_over() {
+    let root = folder("cat/Thumbs.db", b"?");
+    write(root.path(), "cat/.hidden.png", b"?");
+    write(root.path(), ".cache/0.png", b"?");
+    write(root.path(), "classes.txt", b"cat");
+    assert_eq!(ImageFolder::open(root.path()).unwrap().len(), 1);
+}
+
+#[test]
+fn content_decides_on_the_format_and_gray_becomes_color() {
+    let root = folder("cat/1.jpg", &encoded(16, 16, ImageFormat::Png));
+    image::GrayImage::from_pixel(16, 16, image::Luma([51])).save(root.path().join("cat/2.PNG")).unwrap();
+    let images = ImageFolder::open(root.path()).unwrap();
+    let gray = images.get(2).unwrap().inputs["image"].flatten_all().unwrap().to_vec1::<f32>().unwrap();
+    assert_eq!(gray, [0.2; 768]);
+}

@@ -1,0 +1,7 @@
+//! Tests of the data crate through its public API.
+
+mod datasets;
+mod hostile;
+mod loader;
+mod real;
+mod transforms;

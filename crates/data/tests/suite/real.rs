@@ -1,0 +1,50 @@
+//! Real files, where `TASKWEAVE_DATA` says where they are.
+
+use std::path::PathBuf;
+
+use taskweave_data::{Dataset, ImageFolder, Mnist, Part, WithMask, dataset::class_labels};
+
+/// The folder, or nothing and a message where the variable is unset.
+fn real(folder: &str) -> Option<PathBuf> {
+    let root = std::env::var_os("TASKWEAVE_DATA");
+    if root.is_none() {
+        println!("skipped: TASKWEAVE_DATA is unset, so there is no {folder}");
+    }
+    root.map(|root| PathBuf::from(root).join(folder))
+}
+
+fn foreground(data: &dyn Dataset, index: usize) -> (Vec<f32>, Vec<u32>) {
+    let sample = data.get(index).unwrap();
+    let image = sample.inputs["image"].mean(0).unwrap().flatten_all().unwrap().to_vec1().unwrap();
+    (image, sample.targets["mask"].value().flatten_all().unwrap().to_vec1().unwrap())
+}
+
+#[test]
+fn mnist_is_complete_and_its_masks_are_the_strokes() {
+    let Some(root) = real("mnist") else { return };
+    let train = Mnist::open(&root, Part::Train).unwrap();
+    let labels = class_labels(&train, "class").unwrap();
+    assert_eq!((labels.len(), &labels[..5]), (60_000, [5, 0, 4, 1, 9].as_slice()));
+    assert_eq!(train.spec().inputs["image"], [1, 28, 28]);
+    let test = WithMask::new(Mnist::open(&root, Part::Test).unwrap()).unwrap();
+    assert_eq!(test.len(), 10_000);
+    for index in 0..500 {
+        let (image, mask) = foreground(&test, index);
+        let dark = image.iter().zip(&mask).all(|(&light, &region)| region == 1 || light < 0.7);
+        let share = mask.iter().sum::<u32>() as f32 / 784.0;
+        assert!(dark && (0.02..0.5).contains(&share), "{index}: {share}");
+    }
+}
+
+#[test]
+fn cifar10_photographs_have_classes_and_two_regions() {
+    let Some(root) = real("cifar10_jpg") else { return };
+    let data = WithMask::new(ImageFolder::open(root.join("test")).unwrap()).unwrap();
+    assert_eq!((data.len(), data.spec().inputs["image"].as_slice()), (3000, [3, 32, 32].as_slice()));
+    assert_eq!(data.spec().targets["class"].classes().unwrap()[9], "truck");
+    for index in (0..3000).step_by(10) {
+        let (_, mask) = foreground(&data, index);
+        let front = mask.iter().sum::<u32>();
+        assert!(0 < front && front < 1024, "{index}: {front} pixels");
+    }
+}
