@@ -13,7 +13,11 @@ use candle_core::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 use taskweave_kernels::{Error, Result, Target};
 
-use super::{Criterion, fused_cross_entropy::FusedCrossEntropy, softmax::log_softmax};
+use super::{
+    Criterion,
+    fused_cross_entropy::{FusedCrossEntropy, SmoothedLabels},
+    softmax::log_softmax,
+};
 use crate::{
     element_weight,
     labels::{Labels, classes_of},
@@ -100,12 +104,11 @@ impl Criterion for CrossEntropy {
     fn losses(&self, prediction: &Tensor, target: &Target) -> Result<Tensor> {
         let classes = classes_of(prediction, target)?;
         let class_weights = self.weights_of(classes)?;
-        let mut labels = Labels::read(target, classes, self.ignore_index)?;
-        element_weight::to_shares(&mut labels.weight, labels.per_sample);
-        let logits = prediction.reshape((target.len(), classes, labels.per_sample))?;
-        let node = FusedCrossEntropy::new(labels, class_weights, self.label_smoothing);
+        let labels = Labels::read(target, classes, self.ignore_index)?;
+        let logits = prediction.reshape((target.len(), classes, labels.per_sample()))?;
+        let smoothed = SmoothedLabels { labels, class_weights, smoothing: self.label_smoothing };
         let fused = logits.device().is_cpu() && matches!(logits.dtype(), DType::F32 | DType::F64);
-        if fused { node.apply(&logits) } else { composed(&node, &logits) }
+        if fused { FusedCrossEntropy::apply(smoothed, &logits) } else { composed(&smoothed, &logits) }
     }
 
     fn weight(&self, target: &Target) -> Result<Tensor> {
@@ -120,20 +123,25 @@ impl Criterion for CrossEntropy {
 }
 
 /// The same losses from candle's operations, for devices and dtypes that the fused node does not serve.
-fn composed(node: &FusedCrossEntropy, logits: &Tensor) -> Result<Tensor> {
+fn composed(target: &SmoothedLabels, logits: &Tensor) -> Result<Tensor> {
     let (batch, classes, per_sample) = logits.dims3()?;
-    let device = logits.device();
-    let on_device = |values: Vec<f64>| -> Result<Tensor> {
-        Ok(Tensor::from_vec(values, (batch, 1, per_sample), device)?.to_dtype(logits.dtype())?)
+    let on_device = |values: Vec<f64>, shape: (usize, usize, usize)| -> Result<Tensor> {
+        Ok(Tensor::from_vec(values, shape, logits.device())?.to_dtype(logits.dtype())?)
     };
-    let share = on_device(node.labels().weight.clone())?;
+    let (mut share, mut factor) = (target.labels.weights(), vec![0.0; batch * per_sample]);
+    let mut label = vec![0u32; batch * per_sample];
+    element_weight::to_shares(&mut share, per_sample);
+    for (at, class) in target.labels.counted() {
+        (label[at], factor[at]) = (class, target.label_factor(class));
+    }
+    let elements = (batch, 1, per_sample);
+    let share = on_device(share, elements)?;
     let counts = share.gt(0.0)?.broadcast_as(logits.shape())?;
     let log_p = log_softmax(&counts.where_cond(logits, &logits.zeros_like()?)?)?.contiguous()?;
-    let label = Tensor::from_vec(node.labels().class.clone(), (batch, 1, per_sample), device)?;
-    let picked = log_p.gather(&label, 1)?.mul(&on_device(node.label_factors())?)?;
-    let even = Tensor::from_vec(node.even_factors(), (1, classes, 1), device)?.to_dtype(logits.dtype())?;
-    let smoothed = log_p.broadcast_mul(&even)?.sum_keepdim(1)?;
-    Ok((picked + smoothed)?.mul(&share)?.flatten_from(1)?.sum(1)?.neg()?)
+    let label = Tensor::from_vec(label, elements, logits.device())?;
+    let picked = log_p.gather(&label, 1)?.mul(&on_device(factor, elements)?)?;
+    let even = log_p.broadcast_mul(&on_device(target.even_factors(), (1, classes, 1))?)?.sum_keepdim(1)?;
+    Ok((picked + even)?.mul(&share)?.flatten_from(1)?.sum(1)?.neg()?)
 }
 
 #[derive(Deserialize)]

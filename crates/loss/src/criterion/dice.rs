@@ -105,15 +105,16 @@ struct Region {
 impl Region {
     fn of_labels(logits: &Tensor, target: &Target) -> Result<Self> {
         let classes = classes_of(logits, target)?;
-        let mut labels = Labels::read(target, classes, None)?;
-        to_relative(&mut labels.weight, labels.per_sample);
-        let shape = (target.len(), classes, labels.per_sample);
+        let labels = Labels::read(target, classes, None)?;
+        let n = labels.per_sample();
+        let mut relative = labels.weights();
+        to_relative(&mut relative, n);
+        let shape = (target.len(), classes, n);
         let (mut truth, mut weight) = (vec![0.0; logits.elem_count()], vec![0.0; logits.elem_count()]);
         for (at, label) in labels.counted() {
-            let (sample, element) = (at / labels.per_sample, at % labels.per_sample);
-            let offset = |class: usize| (sample * classes + class) * labels.per_sample + element;
+            let offset = |class: usize| (at / n * classes + class) * n + at % n;
             truth[offset(label as usize)] = 1.0;
-            (0..classes).for_each(|class| weight[offset(class)] = labels.weight[at]);
+            (0..classes).for_each(|class| weight[offset(class)] = relative[at]);
         }
         Self::new(logits, shape, truth, weight, |x| log_softmax(x)?.exp())
     }

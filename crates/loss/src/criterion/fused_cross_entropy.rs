@@ -1,8 +1,9 @@
 //! Cross-entropy as one graph node on the CPU.
 //!
 //! Composed from candle's operations, the loss of `[64, 2, 32, 32]` logits costs a dozen activation-sized nodes
-//! and strided copies. Here it is one pass forward and one backward, in f64 per element. Elements of share 0 are
-//! skipped, so that nothing in them can reach the value or the gradient.
+//! and strided copies. Here it is one pass forward and one backward, parallel over the samples, class after class
+//! so that the memory is read in order. Exponentials and sums are in f64. Elements that do not count are left
+//! out, so that nothing in them can reach the value or the gradient.
 
 use std::sync::Arc;
 
@@ -10,36 +11,24 @@ use candle_core::{
     CpuStorage, CustomOp1, CustomOp2, Layout, Result as CandleResult, Shape, Tensor, WithDType,
     backend::BackendStorage, bail,
 };
+use rayon::prelude::*;
 use taskweave_kernels::Result;
 
 use crate::labels::Labels;
 
-/// Labels with their shares, and the target distribution that each label stands for.
-#[derive(Debug, Clone)]
-pub(super) struct FusedCrossEntropy {
-    labels: Arc<Labels>,
-    class_weights: Arc<Vec<f64>>,
-    smoothing: f64,
+/// Labels, and the target distribution that each of them stands for.
+#[derive(Debug)]
+pub(super) struct SmoothedLabels {
+    pub(super) labels: Labels,
+    /// One per class.
+    pub(super) class_weights: Vec<f64>,
+    pub(super) smoothing: f64,
 }
 
-impl FusedCrossEntropy {
-    /// `labels.weight` holds the share of each element in its sample.
-    pub(super) fn new(labels: Labels, class_weights: Vec<f64>, smoothing: f64) -> Self {
-        Self { labels: Arc::new(labels), class_weights: Arc::new(class_weights), smoothing }
-    }
-
-    /// Losses `[batch]` of logits `[batch, classes, elements]` in f32 or f64.
-    pub(super) fn apply(&self, logits: &Tensor) -> Result<Tensor> {
-        Ok(logits.contiguous()?.apply_op1(self.clone())?)
-    }
-
-    pub(super) fn labels(&self) -> &Labels {
-        &self.labels
-    }
-
-    /// (1 − ε)·w_y of every element.
-    pub(super) fn label_factors(&self) -> Vec<f64> {
-        self.labels.class.iter().map(|y| self.label_factor(*y)).collect()
+impl SmoothedLabels {
+    /// (1 − ε)·w_y
+    pub(super) fn label_factor(&self, label: u32) -> f64 {
+        (1.0 - self.smoothing) * self.class_weights[label as usize]
     }
 
     /// ε·w_c/C of every class.
@@ -48,83 +37,119 @@ impl FusedCrossEntropy {
         self.class_weights.iter().map(|w| w * scale).collect()
     }
 
-    fn label_factor(&self, label: u32) -> f64 {
-        (1.0 - self.smoothing) * self.class_weights[label as usize]
+    /// The loss of a sample with logits `[classes, elements]`.
+    fn loss<T: WithDType>(&self, logits: &[T], sample: usize) -> f64 {
+        let n = self.labels.per_sample();
+        let peaks = Peaks::of(logits, n);
+        let mut others = vec![0.0; n];
+        for (c, row) in logits.chunks(n).enumerate() {
+            for (e, x) in row.iter().enumerate() {
+                // The largest term is 1; log1p of the others keeps the digits of a confident prediction.
+                if peaks.class[e] != c {
+                    others[e] += (x.to_f64() - peaks.logit[e]).exp();
+                }
+            }
+        }
+        let surprise = |c: usize, e: usize| peaks.logit[e] - logits[c * n + e].to_f64() + others[e].ln_1p();
+        let even = if self.smoothing > 0.0 { self.even_factors() } else { Vec::new() };
+        let element_loss = |label: u32, e: usize| {
+            let spread: f64 = even.iter().enumerate().map(|(c, even)| even * surprise(c, e)).sum();
+            self.label_factor(label) * surprise(label as usize, e) + spread
+        };
+        self.labels.shares_of(sample).map(|(e, label, share)| share * element_loss(label, e)).sum()
+    }
+
+    /// Writes the gradient of `upstream` times the loss of a sample.
+    fn write_gradient<T: WithDType>(
+        &self,
+        gradient: &mut [T],
+        logits: &[T],
+        (sample, upstream): (usize, f64),
+    ) {
+        let n = self.labels.per_sample();
+        let peaks = Peaks::of(logits, n);
+        let mut sum = vec![0.0; n];
+        for (row, to) in logits.chunks(n).zip(gradient.chunks_mut(n)) {
+            for e in 0..n {
+                let power = (row[e].to_f64() - peaks.logit[e]).exp();
+                sum[e] += power;
+                to[e] = T::from_f64(power);
+            }
+        }
+        let even = self.even_factors();
+        let even_mass: f64 = even.iter().sum();
+        // Per element: factors of its power, of the even part and of the label; all 0 where it does not count.
+        let mut parts = vec![Parts::default(); n];
+        for (e, label, share) in self.labels.shares_of(sample) {
+            let (share, factor) = (share * upstream, self.label_factor(label));
+            let power = share * (factor + even_mass) / sum[e];
+            parts[e] = Parts { power, even: share, label: label as usize, hit: share * factor };
+        }
+        for (c, (row, even)) in gradient.chunks_mut(n).zip(even).enumerate() {
+            for (to, parts) in row.iter_mut().zip(&parts) {
+                *to = T::from_f64(parts.slope(c, to.to_f64(), even));
+            }
+        }
+    }
+}
+
+/// What the slopes of one element are made of.
+#[derive(Clone, Copy, Default)]
+struct Parts {
+    power: f64,
+    even: f64,
+    label: usize,
+    hit: f64,
+}
+
+impl Parts {
+    fn slope(&self, class: usize, power: f64, even: f64) -> f64 {
+        // An element that does not count may hold NaN, which times 0 is NaN.
+        if self.even == 0.0 {
+            return 0.0;
+        }
+        let hit = if self.label == class { self.hit } else { 0.0 };
+        self.power * power - self.even * even - hit
+    }
+}
+
+/// The largest logit of every element and its class.
+struct Peaks {
+    logit: Vec<f64>,
+    class: Vec<usize>,
+}
+
+impl Peaks {
+    fn of<T: WithDType>(logits: &[T], n: usize) -> Self {
+        let logit = logits[..n].iter().map(|x| x.to_f64()).collect();
+        let mut peaks = Self { logit, class: vec![0; n] };
+        for (c, row) in logits.chunks(n).enumerate().skip(1) {
+            for ((x, logit), class) in row.iter().zip(&mut peaks.logit).zip(&mut peaks.class) {
+                if x.to_f64() > *logit {
+                    (*logit, *class) = (x.to_f64(), c);
+                }
+            }
+        }
+        peaks
+    }
+}
+
+/// The node: logits `[batch, classes, elements]` → losses `[batch]`.
+#[derive(Debug)]
+pub(super) struct FusedCrossEntropy(Arc<SmoothedLabels>);
+
+impl FusedCrossEntropy {
+    /// Losses `[batch]` of logits `[batch, classes, elements]` in f32 or f64.
+    pub(super) fn apply(target: SmoothedLabels, logits: &Tensor) -> Result<Tensor> {
+        if logits.elem_count() == 0 {
+            return Ok(Tensor::zeros(logits.dims()[0], logits.dtype(), logits.device())?);
+        }
+        Ok(logits.contiguous()?.apply_op1(Self(Arc::new(target)))?)
     }
 
     fn losses<T: WithDType>(&self, logits: &[T], batch: usize) -> Vec<T> {
-        let even = self.even_factors();
-        let mut losses = vec![0.0; batch];
-        for (at, label) in self.labels.counted() {
-            let element = self.element(logits, at);
-            let mut loss = self.label_factor(label) * element.surprise(label as usize);
-            if self.smoothing > 0.0 {
-                loss += (0..even.len()).map(|c| even[c] * element.surprise(c)).sum::<f64>();
-            }
-            losses[at / self.labels.per_sample] += self.labels.weight[at] * loss;
-        }
-        losses.into_iter().map(T::from_f64).collect()
-    }
-
-    fn gradient<T: WithDType>(&self, logits: &[T], upstream: &[T]) -> Vec<T> {
-        let even = self.even_factors();
-        let even_mass: f64 = even.iter().sum();
-        let mut gradient = vec![T::zero(); logits.len()];
-        for (at, label) in self.labels.counted() {
-            let element = self.element(logits, at);
-            let scale = self.labels.weight[at] * upstream[at / self.labels.per_sample].to_f64();
-            let factor = self.label_factor(label);
-            for (c, even) in even.iter().enumerate() {
-                let hit = if c == label as usize { factor } else { 0.0 };
-                let slope = element.probability(c) * (factor + even_mass) - even - hit;
-                gradient[element.offset(c)] = T::from_f64(scale * slope);
-            }
-        }
-        gradient
-    }
-
-    fn element<'a, T: WithDType>(&self, logits: &'a [T], at: usize) -> Element<'a, T> {
-        let (n, classes) = (self.labels.per_sample, self.class_weights.len());
-        Element::new(logits, at / n * classes * n + at % n, n, classes)
-    }
-}
-
-/// The logits of one element, one class every `stride` numbers.
-struct Element<'a, T> {
-    logits: &'a [T],
-    start: usize,
-    stride: usize,
-    largest: f64,
-    /// log Σ e^(x − largest)
-    log_sum: f64,
-}
-
-impl<'a, T: WithDType> Element<'a, T> {
-    fn new(logits: &'a [T], start: usize, stride: usize, classes: usize) -> Self {
-        let at = |c: usize| logits[start + c * stride].to_f64();
-        let mut top = 0;
-        for c in 1..classes {
-            if at(c) > at(top) {
-                top = c;
-            }
-        }
-        // The largest term is 1; log1p of the others keeps the digits of a confident prediction.
-        let largest = at(top);
-        let others: f64 = (0..classes).filter(|c| *c != top).map(|c| (at(c) - largest).exp()).sum();
-        Self { logits, start, stride, largest, log_sum: others.ln_1p() }
-    }
-
-    fn offset(&self, class: usize) -> usize {
-        self.start + class * self.stride
-    }
-
-    /// −log p of a class.
-    fn surprise(&self, class: usize) -> f64 {
-        self.largest - self.logits[self.offset(class)].to_f64() + self.log_sum
-    }
-
-    fn probability(&self, class: usize) -> f64 {
-        (-self.surprise(class)).exp()
+        let samples = logits.par_chunks(logits.len() / batch).enumerate();
+        samples.map(|(sample, logits)| T::from_f64(self.0.loss(logits, sample))).collect()
     }
 }
 
@@ -136,19 +161,32 @@ impl CustomOp1 for FusedCrossEntropy {
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> CandleResult<(CpuStorage, Shape)> {
         let batch = layout.dims()[0];
         let losses = match storage {
-            CpuStorage::F32(_) => CpuStorage::F32(self.losses::<f32>(contiguous(storage, layout)?, batch)),
-            CpuStorage::F64(_) => CpuStorage::F64(self.losses::<f64>(contiguous(storage, layout)?, batch)),
+            CpuStorage::F32(_) => CpuStorage::F32(self.losses(contiguous(storage, layout)?, batch)),
+            CpuStorage::F64(_) => CpuStorage::F64(self.losses(contiguous(storage, layout)?, batch)),
             other => bail!("cross_entropy: expected f32 or f64, found {:?}", other.dtype()),
         };
         Ok((losses, batch.into()))
     }
 
     fn bwd(&self, logits: &Tensor, _losses: &Tensor, upstream: &Tensor) -> CandleResult<Option<Tensor>> {
-        logits.apply_op2_no_bwd(&upstream.contiguous()?, &Backward(self.clone())).map(Some)
+        logits.apply_op2_no_bwd(&upstream.contiguous()?, &Backward(self.0.clone())).map(Some)
     }
 }
 
-struct Backward(FusedCrossEntropy);
+/// Logits and the gradient of the losses → the gradient of the logits.
+struct Backward(Arc<SmoothedLabels>);
+
+impl Backward {
+    fn gradient<T: WithDType>(&self, logits: &[T], upstream: &[T]) -> Vec<T> {
+        let mut gradient = vec![T::zero(); logits.len()];
+        let per_sample = logits.len() / upstream.len();
+        let samples = gradient.par_chunks_mut(per_sample).zip(logits.par_chunks(per_sample)).enumerate();
+        samples.for_each(|(sample, (gradient, logits))| {
+            self.0.write_gradient(gradient, logits, (sample, upstream[sample].to_f64()));
+        });
+        gradient
+    }
+}
 
 impl CustomOp2 for Backward {
     fn name(&self) -> &'static str {
@@ -164,10 +202,10 @@ impl CustomOp2 for Backward {
     ) -> CandleResult<(CpuStorage, Shape)> {
         let gradient = match logits {
             CpuStorage::F32(_) => CpuStorage::F32(
-                self.0.gradient::<f32>(contiguous(logits, layout)?, contiguous(upstream, upstream_layout)?),
+                self.gradient(contiguous(logits, layout)?, contiguous(upstream, upstream_layout)?),
             ),
             CpuStorage::F64(_) => CpuStorage::F64(
-                self.0.gradient::<f64>(contiguous(logits, layout)?, contiguous(upstream, upstream_layout)?),
+                self.gradient(contiguous(logits, layout)?, contiguous(upstream, upstream_layout)?),
             ),
             other => bail!("cross_entropy: expected f32 or f64, found {:?}", other.dtype()),
         };

@@ -31,7 +31,7 @@ pub(super) fn classes(
         return Err(Error::shape("logits", format!("[batch, {classes}, …]"), logits.dims()));
     }
     let labels = Labels::read(target, classes, ignore)?;
-    let (n, scores) = (labels.per_sample, to_host(logits)?);
+    let (n, scores) = (labels.per_sample(), to_host(logits)?);
     let predict = |(at, label): (usize, u32)| {
         let start = at / n * classes * n + at % n;
         let predicted = largest((0..classes).map(|c| scores[start + c * n]));
