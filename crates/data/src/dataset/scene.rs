@@ -5,6 +5,39 @@ use taskweave_kernels::Rng;
 use super::silhouette::Silhouette;
 use super::texture::{Color, Texture, blend, color};
 
+/// How hard scenes are.
+#[derive(Debug, Clone)]
+pub(super) struct Level {
+    /// How far the two colors of a texture may lie apart, per channel.
+    spread: f64,
+    /// How far the colors of shape and background lie apart at least.
+    contrast: f64,
+    /// The most strokes of clutter.
+    clutter: usize,
+    /// The smallest radius of a shape, as a part of the size of the image.
+    smallest: f64,
+    /// By which part a shape may be flattened.
+    stretch: f64,
+    /// Standard deviation of the noise.
+    noise: f64,
+}
+
+impl Level {
+    /// The level of a difficulty from 0 to 1. The parameters go with its cube: networks find the upper half of
+    /// the scale far harder than people do.
+    pub(super) fn new(difficulty: f64) -> Self {
+        let between = |easy: f64, hard: f64| easy + (hard - easy) * difficulty.powi(3);
+        Self {
+            spread: between(0.04, 0.6),
+            contrast: between(0.7, 0.1),
+            clutter: between(0.0, 12.0).round() as usize,
+            smallest: between(0.36, 0.2),
+            stretch: between(0.0, 0.3),
+            noise: between(0.0, 0.17),
+        }
+    }
+}
+
 /// What is to be seen.
 pub(super) struct Scene {
     size: usize,
@@ -34,15 +67,12 @@ struct Stroke {
 
 impl Scene {
     /// A random scene of `size` × `size` pixels around a shape.
-    pub(super) fn random(rng: &mut Rng, silhouette: Silhouette, size: usize, difficulty: f64) -> Self {
-        let spread = 0.1 + 0.5 * difficulty;
-        let back = Texture::random(rng, spread, size);
-        let strokes = rng.below(1 + (12.0 * difficulty).round() as usize);
-        let clutter = (0..strokes).map(|_| Stroke::random(rng, size as f64)).collect();
-        let least = (0.6 - 0.5 * difficulty) as f32;
-        let fill = contrasting(rng, &back, [spread, size as f64], least);
-        let shape = Figure::random(rng, silhouette, [size as f64, difficulty], fill);
-        Self { size, back, clutter, shape, noise: 0.01 + 0.16 * difficulty }
+    pub(super) fn random(rng: &mut Rng, silhouette: Silhouette, size: usize, level: &Level) -> Self {
+        let back = Texture::random(rng, level.spread, size);
+        let clutter = (0..rng.below(level.clutter + 1)).map(|_| Stroke::random(rng, size as f64)).collect();
+        let fill = contrasting(rng, &back, level, size);
+        let shape = Figure::random(rng, silhouette, [size as f64, level.smallest, level.stretch], fill);
+        Self { size, back, clutter, shape, noise: level.noise }
     }
 
     /// The values `[3, size, size]` and the mask `[size, size]`.
@@ -66,9 +96,14 @@ impl Scene {
 }
 
 impl Figure {
-    fn random(rng: &mut Rng, silhouette: Silhouette, [size, difficulty]: [f64; 2], fill: Texture) -> Self {
-        let radius = size * rng.range(0.34 - 0.14 * difficulty, 0.42);
-        let stretch = rng.range(1.0 - 0.3 * difficulty, 1.0);
+    fn random(
+        rng: &mut Rng,
+        silhouette: Silhouette,
+        [size, smallest, stretch]: [f64; 3],
+        fill: Texture,
+    ) -> Self {
+        let radius = size * rng.range(smallest, 0.42);
+        let stretch = rng.range(1.0 - stretch, 1.0);
         let (sin, cos) = rng.range(0.0, std::f64::consts::TAU).sin_cos();
         let center = [(); 2].map(|()| rng.range(radius, size - radius) as f32);
         let (wide, high) = (radius, radius * stretch);
@@ -119,14 +154,14 @@ impl Stroke {
     }
 }
 
-/// A texture that differs from `back` by at least `least`, or the one of 16 that differs most.
-fn contrasting(rng: &mut Rng, back: &Texture, [spread, size]: [f64; 2], least: f32) -> Texture {
-    let mut best = Texture::random(rng, spread, size as usize);
+/// A texture that has the contrast of the level to `back`, or the one of 16 that has most.
+fn contrasting(rng: &mut Rng, back: &Texture, level: &Level, size: usize) -> Texture {
+    let mut best = Texture::random(rng, level.spread, size);
     for _ in 1..16 {
-        if best.contrast(back) >= least {
+        if f64::from(best.contrast(back)) >= level.contrast {
             break;
         }
-        let next = Texture::random(rng, spread, size as usize);
+        let next = Texture::random(rng, level.spread, size);
         if next.contrast(back) > best.contrast(back) {
             best = next;
         }

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use taskweave_kernels::{Error, Named, Result, Rng};
 
 use super::check_index;
-use super::scene::Scene;
+use super::scene::{Level, Scene};
 use super::silhouette::Silhouette;
 use crate::{Dataset, Label, Labels, Sample, Spec};
 
@@ -36,6 +36,7 @@ use crate::{Dataset, Label, Labels, Sample, Spec};
 pub struct Shapes {
     config: ShapesConfig,
     spec: Spec,
+    level: Level,
     rng: Rng,
 }
 
@@ -85,7 +86,8 @@ impl Shapes {
         let mut spec = Spec::of_images([3, config.size, config.size], names)?;
         spec.targets.insert("mask", Labels::two_regions())?;
         let rng = Rng::new(config.seed).fork("shapes");
-        Ok(Self { config, spec, rng })
+        let level = Level::new(config.difficulty);
+        Ok(Self { config, spec, level, rng })
     }
 
     /// Its parameters.
@@ -111,11 +113,11 @@ impl Dataset for Shapes {
 
     fn get(&self, index: usize) -> Result<Sample> {
         check_index(index, self.len())?;
-        let ShapesConfig { size, difficulty, .. } = self.config;
+        let size = self.config.size;
         let class = self.class(index);
         let mut rng = self.rng.fork_at(index as u64);
         let (values, mask) =
-            Scene::random(&mut rng, Silhouette::ALL[class], size, difficulty).render(&mut rng);
+            Scene::random(&mut rng, Silhouette::ALL[class], size, &self.level).render(&mut rng);
         let image = Tensor::from_vec(values, (3, size, size), &Device::Cpu)?;
         let mask = Label::new(Tensor::from_vec(mask, (size, size), &Device::Cpu)?);
         Ok(Sample {
@@ -177,7 +179,7 @@ mod tests {
 
     #[test]
     fn an_easy_foreground_stands_out_by_color() {
-        // At difficulty 0 every color of the shape is at least 0.6 from every color of the background, unless
+        // At difficulty 0 every color of the shape is at least 0.7 from every color of the background, unless
         // sixteen draws gave none; so the mean colors of the two regions differ clearly.
         let data = shapes(ShapesConfig { len: 60, difficulty: 0.0, ..ShapesConfig::default() });
         let gap = |index: usize| {
