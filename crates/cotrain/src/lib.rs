@@ -2,6 +2,7 @@
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod atomic;
+mod comparison;
 pub mod rate;
 pub mod report;
 mod run;
@@ -10,6 +11,7 @@ mod schedule;
 mod step;
 mod trainer;
 
+pub use comparison::{Comparison, Outcome, Training};
 pub use run::{Checkpoint, Checkpoints, Run};
 pub use sampling::Sampling;
 pub use schedule::Schedule;

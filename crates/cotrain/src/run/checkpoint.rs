@@ -102,8 +102,8 @@ impl Checkpoints {
         let mut sha256 = HashMap::new();
         for (name, tensors) in [(MODEL, &checkpoint.model), (TENSORS, &checkpoint.state.tensors)] {
             let path = folder.join(name);
-            let views = tensors.iter().map(|(name, tensor)| (name, tensor));
-            let bytes = safetensors::serialize(views, None).map_err(|e| Error::data(&path, "tensors", e))?;
+            let bytes =
+                safetensors::serialize(tensors.iter(), None).map_err(|e| Error::data(&path, "tensors", e))?;
             sha256.insert(name.to_string(), hash(&bytes));
             atomic::write(&path, &bytes)?;
         }

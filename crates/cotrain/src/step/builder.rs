@@ -151,5 +151,5 @@ fn optimizers(
     if !objective.is_empty() {
         blocks.insert("objective", objective)?;
     }
-    blocks.try_map(|_, params| Optimizer::new(config.clone(), params.clone()))
+    blocks.try_map(|_, params| Optimizer::new(*config, params.clone()))
 }

@@ -95,7 +95,7 @@ impl Trainer {
         }
         step.scalarizer().end_epoch(&record.train)?;
         let monitored = self.monitored(&record)?;
-        self.rate.observe(at.epoch, monitored);
+        self.rate.observe(self.time(step, at), monitored);
         if let Some(rule) = self.early_stopping {
             at.best.take(rule, monitored, || step.params().tensors().try_map(|_, t| Ok(t.copy()?)))?;
             at.over |= at.best.is_over(rule);
@@ -120,12 +120,16 @@ impl Trainer {
         Ok(Some(step.gramian(&batch?.to_device(step.params().device())?)?.cosines()))
     }
 
-    fn set_rate(&self, step: &mut Step, at: &Position) -> Result<()> {
-        let time = match self.unit {
+    /// The time of the rate's schedule.
+    fn time(&self, step: &Step, at: &Position) -> u64 {
+        match self.unit {
             Unit::Epoch => at.epoch,
             Unit::Step => step.done(),
-        };
-        step.set_rate(self.rate.rate(at.base, time))
+        }
+    }
+
+    fn set_rate(&self, step: &mut Step, at: &Position) -> Result<()> {
+        step.set_rate(self.rate.rate(at.base, self.time(step, at)))
     }
 
     fn save(&self, step: &Step, at: &Position) -> Result<()> {

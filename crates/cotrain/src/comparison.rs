@@ -1,0 +1,195 @@
+//! Methods side by side: several trainings over several seeds, and their table.
+
+use serde::Serialize;
+use taskweave_data::Loader;
+use taskweave_kernels::{Error, Named, Result};
+use taskweave_loss::{Change, Metric, delta_m};
+
+use crate::report::Table;
+use crate::{EpochRecord, History, Run, Step, TaskScore, Trainer};
+
+/// One training of a comparison: what to train, how, and the samples it is judged by.
+pub struct Training {
+    /// The model and its objective.
+    pub step: Step,
+    /// The loop.
+    pub trainer: Trainer,
+    /// The samples that the result is judged by.
+    pub test: Loader,
+    /// The metric of each task.
+    pub metrics: Named<Box<dyn Metric>>,
+}
+
+/// How a training came out.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// The method.
+    pub method: String,
+    /// The seed.
+    pub seed: u64,
+    /// How many numbers were trained.
+    pub parameters: usize,
+    /// How well each task is done on the test samples.
+    pub scores: Named<TaskScore>,
+    /// What happened, epoch by epoch.
+    pub history: History,
+}
+
+impl Training {
+    /// Trains, then judges once.
+    ///
+    /// # Errors
+    /// Those of [`Trainer::fit`] and [`Step::evaluate`].
+    pub fn run(&mut self, method: &str, seed: u64) -> Result<Outcome> {
+        let history = self.trainer.fit(&mut self.step)?;
+        let scores = self.step.evaluate(&self.test, &mut self.metrics)?;
+        let parameters = self.step.params().count();
+        Ok(Outcome { method: method.into(), seed, parameters, scores, history })
+    }
+}
+
+/// Outcomes of several methods over several seeds.
+///
+/// A method that trains exactly one task is the single-task baseline of that task. Δm of a method is taken seed by
+/// seed, over the main metrics of its tasks, against the baselines of the same seed.
+///
+/// # Example
+/// ```
+/// use taskweave_cotrain::{Comparison, History, Outcome, TaskScore};
+/// use taskweave_kernels::Named;
+/// use taskweave_loss::Direction;
+/// let score = |value: f64| TaskScore {
+///     loss: 0.0,
+///     primary: "accuracy".into(),
+///     direction: Direction::Higher,
+///     metrics: Named::new([("accuracy", value)]).unwrap(),
+/// };
+/// let outcome = |method: &str, scores: &[(&str, f64)]| Outcome {
+///     method: method.into(),
+///     seed: 0,
+///     parameters: 10,
+///     scores: Named::new(scores.iter().map(|(task, value)| (*task, score(*value)))).unwrap(),
+///     history: History::default(),
+/// };
+/// let mut comparison = Comparison::default();
+/// comparison.add(outcome("a alone", &[("a", 0.5)]));
+/// comparison.add(outcome("b alone", &[("b", 0.8)]));
+/// comparison.add(outcome("joint", &[("a", 0.6), ("b", 0.8)]));
+/// assert!((comparison.delta_m("joint")?[0] + 10.0).abs() < 1e-9); // −½ (20 % + 0 %)
+/// # Ok::<(), taskweave_kernels::Error>(())
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct Comparison {
+    outcomes: Vec<Outcome>,
+}
+
+impl Comparison {
+    /// Takes an outcome in.
+    pub fn add(&mut self, outcome: Outcome) {
+        self.outcomes.push(outcome);
+    }
+
+    /// The outcomes in order.
+    pub fn outcomes(&self) -> &[Outcome] {
+        &self.outcomes
+    }
+
+    /// Δm of a method against the single-task baselines, in percent, one per seed; lower is better.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`] for a method without outcomes, or for a task without a baseline of the same seed.
+    pub fn delta_m(&self, method: &str) -> Result<Vec<f64>> {
+        self.of(method)?.into_iter().map(|outcome| self.change(outcome)).collect()
+    }
+
+    /// The table: per method the main metric of each task, Δm, parameters and training seconds. Where every task
+    /// has a baseline, a row puts the baselines together.
+    ///
+    /// # Errors
+    /// As for [`Comparison::delta_m`], and [`Error::NonFinite`] for a metric that is not finite.
+    pub fn table(&self, seconds: f64) -> Result<Table> {
+        let mut seeds: Vec<u64> = self.outcomes.iter().map(|outcome| outcome.seed).collect();
+        seeds.sort_unstable();
+        seeds.dedup();
+        let mut table = Table::new(seconds, &seeds)?;
+        let mut methods: Vec<&str> = self.outcomes.iter().map(|outcome| outcome.method.as_str()).collect();
+        methods.dedup();
+        for method in &methods {
+            let outcomes = self.of(method)?;
+            let delta = if is_single(outcomes[0]) { None } else { Some(self.delta_m(method)?) };
+            table.samples(*method, &cells(&outcomes, delta)?)?;
+        }
+        Ok(table)
+    }
+
+    /// Writes `metrics.jsonl` (one line per method, seed and epoch) into a run's folder.
+    ///
+    /// # Errors
+    /// [`Error::Io`] with the path.
+    pub fn write_metrics(&self, run: &Run) -> Result<()> {
+        #[derive(Serialize)]
+        struct Line<'a> {
+            method: &'a str,
+            seed: u64,
+            #[serde(flatten)]
+            epoch: &'a EpochRecord,
+        }
+        let mut text = String::new();
+        for outcome in &self.outcomes {
+            for epoch in &outcome.history.epochs {
+                let line = Line { method: &outcome.method, seed: outcome.seed, epoch };
+                let line =
+                    serde_json::to_string(&line).map_err(|e| Error::state("an epoch", "JSON values", e))?;
+                text.push_str(&line);
+                text.push('\n');
+            }
+        }
+        run.write("metrics.jsonl", text.as_bytes())
+    }
+
+    fn of(&self, method: &str) -> Result<Vec<&Outcome>> {
+        let outcomes: Vec<_> = self.outcomes.iter().filter(|outcome| outcome.method == method).collect();
+        match outcomes.is_empty() {
+            true => Err(self.unknown("method", method)),
+            false => Ok(outcomes),
+        }
+    }
+
+    fn change(&self, outcome: &Outcome) -> Result<f64> {
+        let changes = outcome.scores.try_map(|task, score| {
+            let baseline = self
+                .outcomes
+                .iter()
+                .find(|other| is_single(other) && other.seed == outcome.seed && other.scores.contains(task))
+                .ok_or_else(|| self.unknown("single-task baseline of task", task))?;
+            let single = baseline.scores.require("task", task)?.value()?;
+            let change = Change { multi: score.value()?, single, direction: score.direction };
+            Named::new([(score.primary.clone(), change)])
+        })?;
+        delta_m(&changes)
+    }
+
+    fn unknown(&self, what: &str, name: &str) -> Error {
+        let known = self.outcomes.iter().map(|outcome| outcome.method.clone()).collect();
+        Error::Unknown { what: what.into(), name: name.into(), known }
+    }
+}
+
+fn is_single(outcome: &Outcome) -> bool {
+    outcome.scores.len() == 1
+}
+
+/// The measurements of one method, by column.
+fn cells(outcomes: &[&Outcome], delta: Option<Vec<f64>>) -> Result<Named<Vec<f64>>> {
+    let mut cells = Named::default();
+    for (task, score) in outcomes[0].scores.iter() {
+        let values = outcomes.iter().map(|outcome| outcome.scores.require("task", task)?.value());
+        cells.insert(format!("{task} {}", score.primary), values.collect::<Result<Vec<_>>>()?)?;
+    }
+    if let Some(delta) = delta {
+        cells.insert("Δm %", delta)?;
+    }
+    cells.insert("parameters", vec![outcomes[0].parameters as f64])?;
+    cells.insert("seconds", outcomes.iter().map(|outcome| outcome.history.seconds()).collect())?;
+    Ok(cells)
+}

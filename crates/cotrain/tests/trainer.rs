@@ -1,0 +1,277 @@
+//! What a trainer promises: equal bits for equal seeds, exact resuming, also after SIGKILL, and early stopping.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use candle_core::{DType, Device};
+use taskweave_cotrain::rate::{OneCycle, RateConfig, ReduceOnPlateau};
+use taskweave_cotrain::{
+    Callback, Checkpoints, Control, Cosines, EarlyStopping, EpochRecord, History, Schedule, Step, StepReport,
+    Trainer, TrainerBuilder, Unit,
+};
+use taskweave_data::{Cache, Flip, Loader, Order, Shapes, ShapesConfig};
+use taskweave_heads::{CnnConfig, HeadConfig, NetworkConfig, Params};
+use taskweave_kernels::optim::{AdamW, OptimizerConfig};
+use taskweave_kernels::{Error, Named, Result, Rng};
+use taskweave_loss::criterion::CrossEntropy;
+use taskweave_loss::metric::{Classification, Segmentation};
+use taskweave_loss::{Metric, MetricConfig};
+
+fn shapes(len: usize) -> Arc<Cache> {
+    let config = ShapesConfig { len, size: 16, ..ShapesConfig::default() };
+    Arc::new(Cache::new(&Shapes::new(config).unwrap()).unwrap())
+}
+
+/// A network with batch normalization and dropout, alternating blocks, and Adam.
+fn step(seed: u64) -> (Step, Params) {
+    let rng = Rng::new(seed);
+    let params = Params::new(&rng, DType::F32, &Device::Cpu);
+    let heads =
+        [("class", HeadConfig::Classification { classes: 10 }), ("mask", HeadConfig::Dense { classes: 2 })];
+    let config = NetworkConfig {
+        view: "image".into(),
+        backbone: CnnConfig { dropout: 0.2, ..CnnConfig::new(3, &[4, 6]) },
+        heads: Named::new(heads).unwrap(),
+    };
+    let step = Step::builder(config.build(&params).unwrap(), params.clone())
+        .criterion("class", CrossEntropy::default())
+        .criterion("mask", CrossEntropy::default())
+        .optimizer(OptimizerConfig::AdamW(AdamW::default()))
+        .schedule(Schedule::Alternating { period: 2 })
+        .rng(&rng)
+        .build()
+        .unwrap();
+    (step, params)
+}
+
+fn metrics() -> Named<Box<dyn Metric>> {
+    let metric = |metric: MetricConfig| metric.build();
+    Named::new([
+        ("class", metric(MetricConfig::Classification(Classification::new(10).unwrap()))),
+        ("mask", metric(MetricConfig::Segmentation(Segmentation::new(2).unwrap()))),
+    ])
+    .unwrap()
+}
+
+/// Four epochs of seven steps, augmented, with a rate that changes at every step.
+fn trainer(epochs: u64, workers: usize) -> TrainerBuilder {
+    let train = Loader::builder(shapes(55))
+        .batch_size(8)
+        .order(Order::Shuffled)
+        .transform(Flip::new(0.5).unwrap())
+        .rng(Rng::new(1))
+        .workers(workers)
+        .build()
+        .unwrap();
+    let valid = Loader::builder(shapes(20)).batch_size(10).build().unwrap();
+    let rate = RateConfig::OneCycle(OneCycle::new(1e-2, 28).unwrap()).build().unwrap();
+    Trainer::builder(train)
+        .epochs(epochs)
+        .valid(valid, metrics())
+        .rate(rate, Unit::Step)
+        .cosines(Cosines::PerEpoch)
+}
+
+fn bits(params: &Params) -> Vec<(String, Vec<u32>)> {
+    let bits = |t: &candle_core::Tensor| -> Vec<u32> {
+        t.flatten_all().unwrap().to_vec1::<f32>().unwrap().iter().map(|v| v.to_bits()).collect()
+    };
+    params.tensors().iter().map(|(name, tensor)| (name.to_owned(), bits(tensor))).collect()
+}
+
+fn uninterrupted() -> (Vec<(String, Vec<u32>)>, History) {
+    let (mut step, params) = step(0);
+    let history = trainer(4, 1).build().unwrap().fit(&mut step).unwrap();
+    (bits(&params), history)
+}
+
+/// Everything but the time.
+fn facts(history: &History) -> History {
+    let mut history = history.clone();
+    history.epochs.iter_mut().for_each(|epoch| epoch.seconds = 0.0);
+    history
+}
+
+#[test]
+fn equal_seeds_give_equal_bits_for_any_number_of_threads() {
+    let (reference, history) = uninterrupted();
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+    let (other, again) = pool.install(|| {
+        let (mut step, params) = step(0);
+        let history = trainer(4, 3).build().unwrap().fit(&mut step).unwrap();
+        (bits(&params), history)
+    });
+    assert!(reference == other);
+    assert_eq!(facts(&history), facts(&again));
+    let (mut step, params) = step(1);
+    trainer(4, 1).build().unwrap().fit(&mut step).unwrap();
+    assert!(reference != bits(&params), "another seed is another run");
+}
+
+#[test]
+fn two_epochs_and_two_more_equal_four() {
+    let folder = tempfile::tempdir().unwrap();
+    let part = |epochs: u64| {
+        let (mut step, params) = step(0);
+        let trainer = trainer(epochs, 1).checkpoints(Checkpoints::new(folder.path().join("run")));
+        let history = trainer.build().unwrap().fit(&mut step).unwrap();
+        (bits(&params), history)
+    };
+    assert_eq!(part(2).1.epochs.len(), 2);
+    let (resumed, history) = part(4);
+    let (reference, whole) = uninterrupted();
+    assert!(resumed == reference);
+    assert_eq!(facts(&history), facts(&whole));
+}
+
+/// Tells its standard output how far it is.
+struct Tell;
+
+impl Callback for Tell {
+    fn on_step(&mut self, report: &StepReport) -> Result<()> {
+        println!("step {}", report.step);
+        Ok(())
+    }
+}
+
+fn killable(folder: &Path) -> Params {
+    let (mut step, params) = step(0);
+    let trainer = trainer(4, 1).checkpoints(Checkpoints::new(folder)).checkpoint_every(3).callback(Tell);
+    trainer.build().unwrap().fit(&mut step).unwrap();
+    params
+}
+
+const CHILD: &str = "TASKWEAVE_TEST_KILLABLE";
+
+/// The process that gets killed; does nothing where it is run as a test of its own.
+#[test]
+fn killable_child() {
+    if let Ok(folder) = std::env::var(CHILD) {
+        killable(Path::new(&folder));
+        println!("done");
+    }
+}
+
+#[test]
+fn a_run_that_is_killed_at_random_moments_ends_as_one_that_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    let mut rng = Rng::new(std::process::id().into());
+    let mut kills = 0;
+    loop {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "killable_child", "--nocapture", "--test-threads=1"])
+            .env(CHILD, &run)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        // At least three steps, so that every round gets further than the last checkpoint.
+        let limit = 4 + rng.below(6);
+        let told = lines.by_ref().map_while(|l| l.ok()).filter(|l| l.starts_with("step") || l == "done");
+        let last = told.take(limit).last();
+        if last.as_deref() == Some("done") {
+            child.wait().unwrap();
+            break;
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        kills += 1;
+        assert!(kills < 40, "the run does not get further");
+        // Whatever is there is whole.
+        Checkpoints::new(&run).latest().unwrap();
+    }
+    assert!(kills > 1);
+    let resumed = bits(&killable(&run));
+    assert!(resumed == uninterrupted().0, "{kills} kills");
+}
+
+#[test]
+fn early_stopping_stops_and_brings_the_best_epoch_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let fit = |epochs: u64| {
+        let (mut step, params) = step(0);
+        // So large a rate that the first epochs are the best ones.
+        step.set_rate(0.3).unwrap();
+        let valid = Loader::builder(shapes(20)).batch_size(10).build().unwrap();
+        let train = Loader::builder(shapes(55)).batch_size(8).build().unwrap();
+        let trainer = Trainer::builder(train)
+            .epochs(epochs)
+            .valid(valid.clone(), metrics())
+            .early_stopping(EarlyStopping { patience: 2, min_delta: 0.0 })
+            .checkpoints(Checkpoints::new(folder.path().join(epochs.to_string())));
+        let history = trainer.build().unwrap().fit(&mut step).unwrap();
+        let loss = |epoch: &EpochRecord| epoch.valid.values().map(|score| score.loss).sum::<f64>();
+        let losses: Vec<f64> = history.epochs.iter().map(loss).collect();
+        let kept: f64 = step.evaluate(&valid, &mut metrics()).unwrap().values().map(|score| score.loss).sum();
+        (losses, kept, bits(&params))
+    };
+    let (losses, kept, params) = fit(60);
+    let best = losses.iter().copied().fold(f64::INFINITY, f64::min);
+    assert!(losses.len() < 60, "stopped after {} epochs", losses.len());
+    assert_eq!(losses[losses.len() - 3], best);
+    assert_eq!(kept, best);
+    // A finished run that is started again trains no further and has the same parameters.
+    let (again, kept_again, params_again) = fit(60);
+    assert_eq!((again, kept_again), (losses, kept));
+    assert!(params == params_again);
+}
+
+#[test]
+fn a_plateau_lowers_the_rate() {
+    let (mut step, _) = step(0);
+    step.set_rate(0.5).unwrap();
+    let train = Loader::builder(shapes(30)).batch_size(10).build().unwrap();
+    let rate = RateConfig::ReduceOnPlateau(ReduceOnPlateau::new(0.1, 0, 0.5).unwrap()).build().unwrap();
+    let history =
+        Trainer::builder(train).epochs(6).rate(rate, Unit::Epoch).build().unwrap().fit(&mut step).unwrap();
+    assert!(history.epochs[5].rate < 0.06, "{}", history.epochs[5].rate);
+}
+
+struct StopAfter(u64);
+
+impl Callback for StopAfter {
+    fn on_epoch(&mut self, record: &EpochRecord) -> Result<Control> {
+        Ok(if record.epoch + 1 == self.0 { Control::Stop } else { Control::Continue })
+    }
+}
+
+#[test]
+fn a_callback_ends_a_training() {
+    let (mut step, _) = step(0);
+    let history = trainer(9, 0).callback(StopAfter(2)).build().unwrap().fit(&mut step).unwrap();
+    assert_eq!(history.epochs.len(), 2);
+}
+
+#[test]
+fn cosines_are_recorded_per_epoch() {
+    let (_, history) = uninterrupted();
+    for epoch in &history.epochs {
+        let cosines = epoch.cosines.as_ref().unwrap();
+        assert!(
+            (cosines[0][0] - 1.0).abs() < 1e-9 && cosines[0][1].abs() < 1.0 && cosines[0][1] == cosines[1][0]
+        );
+    }
+}
+
+#[test]
+fn accumulated_batches_make_fewer_steps() {
+    let (mut step, _) = step(0);
+    trainer(1, 1).accumulate(3).build().unwrap().fit(&mut step).unwrap();
+    assert_eq!(step.done(), 3);
+}
+
+#[test]
+fn parameters_out_of_range_are_refused() {
+    let refused = |builder: TrainerBuilder| matches!(builder.build(), Err(Error::Parameter { .. }));
+    assert!(refused(trainer(0, 1)));
+    assert!(refused(trainer(1, 1).accumulate(0)));
+    assert!(refused(trainer(1, 1).checkpoint_every(0)));
+    assert!(refused(trainer(1, 1).early_stopping(EarlyStopping { patience: 0, min_delta: 0.0 })));
+    let train = Loader::builder(shapes(10)).build().unwrap();
+    let blind = Trainer::builder(train).early_stopping(EarlyStopping { patience: 1, min_delta: 0.0 });
+    assert!(refused(blind));
+}
