@@ -48,7 +48,29 @@ pub struct Method {
     pub schedule: Schedule,
 }
 
+impl Method {
+    /// The name of its training under a seed, for files.
+    pub fn training(&self, seed: u64) -> String {
+        format!("{}-{seed}", self.name.replace(' ', "-"))
+    }
+}
+
 impl JobConfig {
+    /// Refuses what no later check would name.
+    pub fn check(&self) -> Result<()> {
+        if self.seeds.is_empty() {
+            return Err(Error::parameter("seeds", "at least one", 0));
+        }
+        if self.samples.contains(&0) {
+            return Err(Error::parameter(
+                "samples",
+                "at least one of each kind",
+                format!("{:?}", self.samples),
+            ));
+        }
+        Ok(())
+    }
+
     /// The methods that are compared.
     pub fn methods(&self) -> Vec<Method> {
         let method = |name, tasks, schedule| Method { name, tasks, schedule };

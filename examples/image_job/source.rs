@@ -47,7 +47,9 @@ impl Samples {
         let spec = train.spec();
         let classes = spec.targets.require("task", "class")?.classes()?.to_vec();
         let size = spec.inputs.require("view", "image")?.clone();
-        let size = size.try_into().map_err(|size: Vec<_>| Error::shape("image", "[channels, height, width]", &size))?;
+        let size = size
+            .try_into()
+            .map_err(|size: Vec<_>| Error::shape("image", "[channels, height, width]", &size))?;
         Ok(Self { train, valid, test, classes, size })
     }
 }
@@ -68,7 +70,8 @@ fn parts<const N: usize>(dataset: Arc<dyn Dataset>, sizes: [usize; N]) -> Result
     let fractions = [share(first), share(second), 1.0 - share(first + second)];
     let labels = class_labels(&dataset, "class")?;
     let split = stratified(&labels, fractions, &mut Rng::new(0).fork("split"))?;
-    let kept = |indices| Ok(Arc::new(Cache::new(&Subset::new(dataset.clone(), indices)?)?) as Arc<dyn Dataset>);
+    let kept =
+        |indices| Ok(Arc::new(Cache::new(&Subset::new(dataset.clone(), indices)?)?) as Arc<dyn Dataset>);
     [split.train, split.valid].into_iter().take(N).map(kept).collect()
 }
 

@@ -23,7 +23,7 @@ pub fn training(
     let network = config.network(method, samples.size[0], samples.classes.len())?;
     let rule = AdamW { lr: config.rate, weight_decay: config.weight_decay, ..AdamW::default() };
     let mut step = Step::builder(network.build(&params)?, params)
-        .scalarizer(Box::new(criterion_weights(config, method.tasks)?))
+        .scalarizer(Box::new(task_weights(config, method.tasks)?))
         .optimizer(OptimizerConfig::AdamW(rule))
         .schedule(method.schedule.clone())
         .rng(&rng);
@@ -38,21 +38,20 @@ pub fn training(
         .build()?;
     let judge = |dataset| Loader::builder(select(dataset, method.tasks)?).batch_size(256).build();
     let steps = config.epochs * train.batches() as u64;
-    let name = format!("{}-{seed}", method.name.replace(' ', "-"));
     let trainer = Trainer::builder(train)
         .epochs(config.epochs)
         .valid(judge(&samples.valid)?, metrics(method.tasks, samples.classes.len())?)
         .rate(RateConfig::OneCycle(OneCycle::new(config.rate, steps)?).build()?, Unit::Step)
         .cosines(if method.tasks.len() > 1 { Cosines::PerEpoch } else { Cosines::Off })
         .callback(Progress::new(&format!("{}, seed {seed}", method.name)))
-        .checkpoints(run.checkpoints(&name))
+        .checkpoints(run.checkpoints(&method.training(seed)))
         .build()?;
     let metrics = metrics(method.tasks, samples.classes.len())?;
     Ok(Training { step: step.build()?, trainer, test: judge(&samples.test)?, metrics })
 }
 
 /// The weights of the losses.
-pub fn criterion_weights(config: &JobConfig, tasks: &[&str]) -> Result<Constant> {
+fn task_weights(config: &JobConfig, tasks: &[&str]) -> Result<Constant> {
     let weight = |task: &str| if task == "mask" && tasks.len() > 1 { config.mask_weight } else { 1.0 };
     Constant::new(Named::new(tasks.iter().map(|task| (*task, weight(task))))?)
 }

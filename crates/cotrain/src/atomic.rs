@@ -24,7 +24,10 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
         let _ = fs::remove_file(&aside);
         return Err(Error::io(path, reason));
     }
-    sync_folder(path).map_err(|e| Error::io(path, e))
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => sync_folder(folder),
+        _ => sync_folder(Path::new(".")),
+    }
 }
 
 /// A free hidden name in the folder of `path`: two writers of one path never share it.
@@ -41,13 +44,15 @@ fn fill(aside: &Path, bytes: &[u8]) -> io::Result<()> {
     file.sync_all()
 }
 
-/// Makes the new name durable. Windows has no handle to sync for a folder; its rename is durable by itself.
-fn sync_folder(path: &Path) -> io::Result<()> {
-    match path.parent() {
-        Some(folder) if cfg!(unix) => {
-            File::open(if folder.as_os_str().is_empty() { Path::new(".") } else { folder })?.sync_all()
-        }
-        _ => Ok(()),
+/// Makes the names in a folder durable. Windows has no handle to sync for a folder; its rename is durable by
+/// itself.
+///
+/// # Errors
+/// [`Error::Io`] with the folder.
+pub(crate) fn sync_folder(folder: &Path) -> Result<()> {
+    match cfg!(unix) {
+        true => File::open(folder).and_then(|file| file.sync_all()).map_err(|e| Error::io(folder, e)),
+        false => Ok(()),
     }
 }
 

@@ -102,8 +102,8 @@ impl Comparison {
         self.of(method)?.into_iter().map(|outcome| self.change(outcome)).collect()
     }
 
-    /// The table: per method the main metric of each task, Δm, parameters and training seconds. Where every task
-    /// has a baseline, a row puts the baselines together.
+    /// The table: per method the parameters, the seconds of its steps, the main metric of each task, and Δm for those
+    /// that learn more than one.
     ///
     /// # Errors
     /// As for [`Comparison::delta_m`], and [`Error::NonFinite`] for a metric that is not finite.
@@ -181,7 +181,10 @@ fn is_single(outcome: &Outcome) -> bool {
 
 /// The measurements of one method, by column.
 fn cells(outcomes: &[&Outcome], delta: Option<Vec<f64>>) -> Result<Named<Vec<f64>>> {
-    let mut cells = Named::default();
+    let mut cells = Named::new([
+        ("parameters", vec![outcomes[0].parameters as f64]),
+        ("seconds", outcomes.iter().map(|outcome| outcome.history.seconds()).collect()),
+    ])?;
     for (task, score) in outcomes[0].scores.iter() {
         let values = outcomes.iter().map(|outcome| outcome.scores.require("task", task)?.value());
         cells.insert(format!("{task} {}", score.primary), values.collect::<Result<Vec<_>>>()?)?;
@@ -189,7 +192,5 @@ fn cells(outcomes: &[&Outcome], delta: Option<Vec<f64>>) -> Result<Named<Vec<f64
     if let Some(delta) = delta {
         cells.insert("Δm %", delta)?;
     }
-    cells.insert("parameters", vec![outcomes[0].parameters as f64])?;
-    cells.insert("seconds", outcomes.iter().map(|outcome| outcome.history.seconds()).collect())?;
     Ok(cells)
 }

@@ -7,6 +7,7 @@
 
 use std::collections::HashMap;
 use std::fs::{self, File};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor};
@@ -14,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use taskweave_kernels::{Error, Named, Result, State};
 
-use crate::atomic;
+use crate::atomic::sync_folder;
 
 const MODEL: &str = "model.safetensors";
 const TENSORS: &str = "state.safetensors";
@@ -82,7 +83,7 @@ impl Checkpoints {
             self.discard(&target)?;
         }
         fs::rename(&aside, &target).map_err(|e| Error::io(&target, e))?;
-        sync(&self.folder)?;
+        sync_folder(&self.folder)?;
         let steps = self.steps()?;
         for old in steps.iter().rev().skip(2) {
             self.discard(old)?;
@@ -105,12 +106,13 @@ impl Checkpoints {
             let bytes =
                 safetensors::serialize(tensors.iter(), None).map_err(|e| Error::data(&path, "tensors", e))?;
             sha256.insert(name.to_string(), hash(&bytes));
-            atomic::write(&path, &bytes)?;
+            write(&path, &bytes)?;
         }
         let values = Values { format: FORMAT, sha256, values: checkpoint.state.values.clone() };
         let path = folder.join(VALUES);
         let text = serde_json::to_vec(&values).map_err(|e| Error::data(&path, "JSON", e))?;
-        atomic::write(&path, &text)
+        write(&path, &text)?;
+        sync_folder(folder)
     }
 
     /// The folders of the checkpoints, oldest first.
@@ -176,10 +178,9 @@ fn hash(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Makes a rename in the folder durable; only Unix has a handle to sync for a folder.
-fn sync(folder: &Path) -> Result<()> {
-    match cfg!(unix) {
-        true => File::open(folder).and_then(|file| file.sync_all()).map_err(|e| Error::io(folder, e)),
-        false => Ok(()),
-    }
+/// Writes and syncs a file of a folder that does not have its name yet.
+fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    let filled =
+        File::create_new(path).and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()));
+    filled.map_err(|e| Error::io(path, e))
 }

@@ -1,6 +1,6 @@
 //! One class per pixel.
 //!
-//! A 3 × 3 convolution with ReLU mixes the neighborhood; a 1 × 1 convolution then predicts, for every feature
+//! A 3 × 3 convolution with ReLU mixes the neighborhood into half as many channels; a 1 × 1 convolution then predicts, for every feature
 //! pixel, the logits of all `stride²` image pixels that it stands for, and a pixel shuffle lays them out. The
 //! work is done at the resolution of the features, and no detail is lost to interpolation.
 //! Reference: Shi et al., "Real-Time Single Image and Video Super-Resolution Using an Efficient Sub-Pixel
@@ -44,8 +44,9 @@ impl Dense {
         if classes < 2 {
             return Err(Error::parameter("classes", "at least 2", classes));
         }
-        let mix = Conv::new(&vb.pp("mix"), [channels, channels], 3)?;
-        let out = Conv::new(&vb.pp("out"), [channels, classes * stride * stride], 1)?;
+        let mixed = channels.div_ceil(2);
+        let mix = Conv::new(&vb.pp("mix"), [channels, mixed], 3)?;
+        let out = Conv::new(&vb.pp("out"), [mixed, classes * stride * stride], 1)?;
         Ok(Self { mix, out, stride })
     }
 }
