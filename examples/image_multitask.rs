@@ -48,10 +48,10 @@ struct Arguments {
     #[arg(long, value_delimiter = ',', default_value = "16,32,64")]
     widths: Vec<usize>,
     /// The largest learning rate
-    #[arg(long, default_value_t = 0.02)]
+    #[arg(long, default_value_t = 0.02, allow_negative_numbers = true)]
     rate: f64,
     /// Weight of the mask's loss beside the class's
-    #[arg(long, default_value_t = 1.0)]
+    #[arg(long, default_value_t = 1.0, allow_negative_numbers = true)]
     mask_weight: f64,
 }
 

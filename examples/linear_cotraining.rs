@@ -32,7 +32,7 @@ struct Arguments {
     #[arg(long, default_value_t = 5)]
     epochs: u64,
     /// Learning rate
-    #[arg(long, default_value_t = 0.5)]
+    #[arg(long, default_value_t = 0.5, allow_negative_numbers = true)]
     rate: f64,
     /// Seed
     #[arg(long, default_value_t = 0)]

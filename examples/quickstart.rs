@@ -34,7 +34,7 @@ struct Arguments {
     #[arg(long, default_value_t = 1500)]
     samples: usize,
     /// How hard the images are, from 0 to 1
-    #[arg(long, default_value_t = 0.3)]
+    #[arg(long, default_value_t = 0.3, allow_negative_numbers = true)]
     difficulty: f64,
 }
 

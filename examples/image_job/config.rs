@@ -58,6 +58,9 @@ impl Method {
 impl JobConfig {
     /// Refuses what no later check would name.
     pub fn check(&self) -> Result<()> {
+        if self.epochs == 0 {
+            return Err(Error::parameter("epochs", "at least 1", 0));
+        }
         if self.seeds.is_empty() {
             return Err(Error::parameter("seeds", "at least one", 0));
         }

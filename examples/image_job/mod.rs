@@ -59,6 +59,9 @@ pub fn exit(result: Result<()>) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
+            if matches!(&error, Error::State { what, .. } if what.starts_with("run folder")) {
+                eprintln!("help: choose another folder with --run, or remove the earlier run with --fresh");
+            }
             ExitCode::FAILURE
         }
     }

@@ -108,10 +108,10 @@ fn a_missing_file_is_named() {
 #[test]
 fn a_folder_of_another_configuration_is_refused_and_unchanged() {
     let folder = tempfile::tempdir().unwrap();
-    let config = |rate: f64| serde_json::json!({"epochs": 3, "rate": rate});
+    let config = |rate: f64| serde_json::json!({"epochs": 3, "net": {"rate": rate}});
     Run::open(folder.path(), &config(0.1)).unwrap();
     let error = Run::open(folder.path(), &config(0.2)).unwrap_err();
-    assert!(error.to_string().ends_with("expected `rate`: 0.2, found `rate`: 0.1"), "{error}");
+    assert!(error.to_string().ends_with("expected configuration.net.rate = 0.2, found 0.1"), "{error}");
     assert_eq!(Run::config::<serde_json::Value>(folder.path()).unwrap(), config(0.1));
 }
 

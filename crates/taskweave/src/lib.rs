@@ -55,3 +55,8 @@ pub mod prelude {
     pub use taskweave_loss::criterion::{BceWithLogits, CrossEntropy, Mse};
     pub use taskweave_loss::{Criterion, Metric, MetricConfig, Scalarizer, ScalarizerConfig};
 }
+
+/// The program of the README compiles and runs.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

@@ -86,17 +86,14 @@ impl Run {
     }
 }
 
-/// The first entries that differ, or both configurations where they are no objects.
+/// The first entries that differ, each with its path.
 fn difference(wanted: &serde_json::Value, found: &serde_json::Value) -> (String, String) {
-    let (Some(a), Some(b)) = (wanted.as_object(), found.as_object()) else {
-        return (format!("configuration {wanted}"), found.to_string());
-    };
-    let mut keys = a.keys().chain(b.keys());
-    let show = |map: &serde_json::Map<_, _>, key: &String| {
-        format!("`{key}`: {}", map.get(key).unwrap_or(&serde_json::Value::Null))
-    };
-    match keys.find(|key| a.get(*key) != b.get(*key)) {
-        Some(key) => (show(a, key), show(b, key)),
-        None => (format!("configuration {wanted}"), found.to_string()),
+    let (mut wanted, mut found, mut path) = (wanted, found, String::from("configuration"));
+    while let (Some(a), Some(b)) = (wanted.as_object(), found.as_object()) {
+        let Some(key) = a.keys().chain(b.keys()).find(|key| a.get(*key) != b.get(*key)) else { break };
+        path = format!("{path}.{key}");
+        wanted = a.get(key).unwrap_or(&serde_json::Value::Null);
+        found = b.get(key).unwrap_or(&serde_json::Value::Null);
     }
+    (format!("{path} = {wanted}"), found.to_string())
 }
