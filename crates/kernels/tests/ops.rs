@@ -49,8 +49,8 @@ fn table() -> Vec<Row> {
             Conv2d { padding: 4, stride: 2, ..plain },
         ),
         conv("conv one value", [1, 1, 1, 1], [1, 1, 1, 1], plain),
-        row("batch norm, images", &[&[3, 2, 2, 3], &[2], &[2]], |a| trained_norm(a)),
-        row("batch norm, rows", &[&[4, 9], &[9], &[9]], |a| trained_norm(a)),
+        row("batch norm, images", &[&[3, 2, 2, 3], &[2], &[2]], trained_norm),
+        row("batch norm, rows", &[&[4, 9], &[9], &[9]], trained_norm),
         row("batch norm, fixed", &[&[2, 2, 9], &[2], &[2]], |a| {
             let mean = Tensor::new(&[0.3f64, -1.0], &Device::Cpu)?.to_dtype(a[0].dtype())?;
             let var = Tensor::new(&[0.5f64, 2.0], &Device::Cpu)?.to_dtype(a[0].dtype())?;
