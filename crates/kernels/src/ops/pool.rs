@@ -75,22 +75,29 @@ impl MaxPool {
         (size - self.kernel) / self.stride + 1
     }
 
-    /// The position of the largest value of each window of one plane. A NaN wins, so that it is not hidden.
-    fn winners<T: Real>(self, x: &[T], [h, w]: [usize; 2]) -> impl Iterator<Item = usize> {
-        let Self { kernel, stride } = self;
+    /// Calls `f(window, place)` with the place of the largest value of each window of one plane. A NaN wins, so
+    /// that it is not hidden.
+    fn each_winner<T: Real>(&self, x: &[T], [h, w]: [usize; 2], mut f: impl FnMut(usize, usize)) {
         let (rows, columns) = (self.output(h), self.output(w));
-        (0..rows * columns).map(move |window| {
-            let corner = window / columns * stride * w + window % columns * stride;
-            let mut best = corner;
-            for row in 0..kernel {
-                for at in corner + row * w..corner + row * w + kernel {
-                    if x[at] > x[best] || x[at].is_nan() {
-                        best = at;
-                    }
+        for row in 0..rows {
+            for column in 0..columns {
+                let corner = row * self.stride * w + column * self.stride;
+                f(row * columns + column, self.winner(x, corner, w));
+            }
+        }
+    }
+
+    fn winner<T: Real>(&self, x: &[T], corner: usize, w: usize) -> usize {
+        let (mut best, mut largest) = (corner, x[corner]);
+        for row in 0..self.kernel {
+            let start = corner + row * w;
+            for (at, &value) in x[start..start + self.kernel].iter().enumerate() {
+                if value > largest || value.is_nan() {
+                    (best, largest) = (start + at, value);
                 }
             }
-            best
-        })
+        }
+        best
     }
 }
 
@@ -106,7 +113,7 @@ impl CustomOp1 for MaxPool {
             let x = host::slice::<T>(x, layout)?;
             let mut y: Vec<T> = vec![0.0; b * c * rows * columns];
             y.par_chunks_mut(rows * columns).zip(x.par_chunks(h * w)).for_each(|(y, x)| {
-                y.iter_mut().zip(self.winners(x, [h, w])).for_each(|(y, at)| *y = x[at]);
+                self.each_winner(x, [h, w], |window, at| y[window] = x[at]);
             });
             Ok((host::stored(y), Shape::from((b, c, rows, columns))))
         })
@@ -120,7 +127,7 @@ impl CustomOp1 for MaxPool {
                 let mut dx: Vec<T> = vec![0.0; x.len()];
                 let planes = x.par_chunks(h * w).zip(dy.par_chunks(windows));
                 dx.par_chunks_mut(h * w).zip(planes).for_each(|(dx, (x, dy))| {
-                    self.winners(x, [h, w]).zip(dy).for_each(|(at, dy)| dx[at] += *dy);
+                    self.each_winner(x, [h, w], |window, at| dx[at] += dy[window]);
                 });
                 Ok(dx)
             }))?;
