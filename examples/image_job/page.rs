@@ -55,7 +55,7 @@ pub fn write(
 pub fn write_images(run: &Run, samples: &Samples) -> Result<()> {
     let folder = run.path("images");
     fs::create_dir_all(&folder).map_err(|e| Error::io(&folder, e))?;
-    for index in 0..FILES.min(samples.test.len()) {
+    for index in spread(samples.test.len(), FILES) {
         let sample = samples.test.get(index)?;
         let class = sample.targets.require("task", "class")?.value().to_scalar::<u32>()? as usize;
         let path = folder.join(format!("{index}-{}.png", samples.classes[class]));
@@ -65,6 +65,12 @@ pub fn write_images(run: &Run, samples: &Samples) -> Result<()> {
             .map_err(|e| Error::data(&path, "a file that can be written", e))?;
     }
     Ok(())
+}
+
+/// So many places, evenly over a list of `len`: files often come sorted by class.
+fn spread(len: usize, count: usize) -> Vec<usize> {
+    let count = count.min(len);
+    (0..count).map(|i| (2 * i + 1) * len / (2 * count)).collect()
 }
 
 fn curves(title: &str, outcomes: &[&Outcome], value: impl Fn(&EpochRecord) -> Option<f64>) -> Figure {
@@ -98,7 +104,7 @@ fn weights(outcomes: &[&Outcome]) -> Figure {
 fn pictures(saved: &Saved, samples: &Samples, predictor: &Predictor) -> Result<(Vec<Picture>, HeatMap)> {
     let (names, width) = (&saved.classes, saved.size[2]);
     let mut counts = vec![0.0; names.len() * names.len()];
-    let mut pictures = Vec::new();
+    let (mut pictures, shown) = (Vec::new(), spread(samples.test.len(), PICTURES));
     for batch in Loader::builder(samples.test.clone()).batch_size(256).build()?.epoch(0) {
         let batch = batch?;
         let images = batch.inputs.require("view", "image")?;
@@ -107,7 +113,7 @@ fn pictures(saved: &Saved, samples: &Samples, predictor: &Predictor) -> Result<(
         for (i, prediction) in predictor.predict(images)?.iter().enumerate() {
             let (truth, found) = (truth[i] as usize, prediction.class());
             counts[truth * names.len() + found] += 1.0;
-            if pictures.len() < PICTURES {
+            if shown.contains(&batch.indices[i]) {
                 let tone = if truth == found { Tone::Right } else { Tone::Wrong };
                 let mask: Vec<u8> =
                     masks.get(i)?.flatten_all()?.to_vec1::<u32>()?.iter().map(|m| *m as u8 * 255).collect();
