@@ -15,7 +15,6 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const BATCH: usize = 32;
 const EPS: f64 = 1e-5;
-
 /// Channels in, channels out, height and width of the three stages.
 const STAGES: [(usize, usize, usize); 3] = [(3, 16, 32), (16, 32, 16), (32, 64, 8)];
 
@@ -64,9 +63,9 @@ fn image((_, to, side): (usize, usize, usize)) -> Vec<Vec<usize>> {
 }
 
 fn draw(shape: &[usize]) -> Tensor {
-    let mut rng = Rng::new(0);
-    let values: Vec<f32> = (0..shape.iter().product()).map(|_| rng.normal() as f32).collect();
-    Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
+    let (mut rng, count) = (Rng::new(0), shape.iter().product());
+    let values = (0..count).map(|_| rng.normal() as f32).collect();
+    Tensor::from_vec::<_, f32>(values, shape, &Device::Cpu).unwrap()
 }
 
 fn all_ops(criterion: &mut Criterion) {
@@ -113,8 +112,7 @@ impl CustomOp1 for Ones {
 
 criterion_group! {
     name = benches;
-    config = Criterion::default()
-        .sample_size(20)
+    config = Criterion::default().sample_size(20)
         .warm_up_time(Duration::from_millis(100))
         .measurement_time(Duration::from_millis(400));
     targets = all_ops
