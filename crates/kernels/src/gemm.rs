@@ -25,11 +25,20 @@ impl<'a, T> Matrix<'a, T> {
     }
 }
 
-/// `out += a · b` on the calling thread, `out` in rows.
+/// What becomes of the values that a product is written over.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Onto {
+    /// They are added to.
+    Sum,
+    /// They are not read.
+    Nothing,
+}
+
+/// `out += a · b` or `out = a · b` on the calling thread, `out` in rows.
 ///
 /// # Panics
 /// Where the sizes do not fit together, which is an error of this crate and not of its input.
-pub(crate) fn multiply<T: Real>(out: &mut [T], a: Matrix<'_, T>, b: Matrix<'_, T>) {
+pub(crate) fn multiply<T: Real>(onto: Onto, out: &mut [T], a: Matrix<'_, T>, b: Matrix<'_, T>) {
     let ([m, k], [depth, n]) = (a.size, b.size);
     assert!(k == depth && out.len() == m * n, "matrix sizes: {:?} · {:?} into {}", a.size, b.size, out.len());
     assert!(a.values.len() == m * k && b.values.len() == k * n, "matrix sizes and their memory");
@@ -44,7 +53,7 @@ pub(crate) fn multiply<T: Real>(out: &mut [T], a: Matrix<'_, T>, b: Matrix<'_, T
             out.as_mut_ptr(),
             1,
             n as isize,
-            true,
+            onto == Onto::Sum,
             a.values.as_ptr(),
             a.step[1] as isize,
             a.step[0] as isize,
@@ -69,10 +78,10 @@ mod tests {
     fn multiplies_rows_and_transposes() {
         let (a, b) = ([1.0, 2.0, 3.0, 4.0], [5.0, 6.0, 7.0, 8.0]);
         let mut out = [1.0; 4];
-        multiply(&mut out, Matrix::rows(&a, 2), Matrix::rows(&b, 2));
+        multiply(Onto::Sum, &mut out, Matrix::rows(&a, 2), Matrix::rows(&b, 2));
         assert_eq!(out, [20.0, 23.0, 44.0, 51.0]);
-        let mut out = [0.0; 4];
-        multiply(&mut out, Matrix::rows(&a, 2).transposed(), Matrix::rows(&b, 2));
+        let mut out = [f64::NAN; 4];
+        multiply(Onto::Nothing, &mut out, Matrix::rows(&a, 2).transposed(), Matrix::rows(&b, 2));
         assert_eq!(out, [26.0, 30.0, 38.0, 44.0]);
     }
 }

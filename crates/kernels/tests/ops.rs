@@ -49,6 +49,15 @@ fn table() -> Vec<Row> {
             Conv2d { padding: 4, stride: 2, ..plain },
         ),
         conv("conv one value", [1, 1, 1, 1], [1, 1, 1, 1], plain),
+        conv("conv beyond the image", [1, 1, 2, 2], [1, 1, 5, 5], Conv2d { padding: 2, ..plain }),
+        conv("conv even kernel", [2, 1, 4, 3], [2, 1, 2, 2], Conv2d { padding: 1, dilation: 2, ..plain }),
+        conv("conv images in twos", [17, 1, 4, 8], [2, 1, 3, 3], Conv2d { padding: 1, ..plain }),
+        conv("conv small images", [20, 2, 3, 2], [3, 2, 3, 3], Conv2d { padding: 1, ..plain }),
+        conv("conv small, stride 2", [17, 2, 4, 5], [2, 2, 3, 3], Conv2d { stride: 2, padding: 1, ..plain }),
+        conv("conv small, grouped", [17, 4, 3, 3], [6, 2, 3, 3], Conv2d { groups: 2, padding: 1, ..plain }),
+        conv("conv small, 1x1", [17, 3, 4, 8], [2, 3, 1, 1], plain),
+        conv("conv small, 1x1 grouped", [20, 4, 2, 3], [4, 2, 1, 1], Conv2d { groups: 2, ..plain }),
+        conv("conv small, 1x1 strided", [17, 2, 3, 4], [3, 2, 1, 1], Conv2d { stride: 2, ..plain }),
         row("batch norm, images", &[&[3, 2, 2, 3], &[2], &[2]], trained_norm),
         row("batch norm, rows", &[&[4, 9], &[9], &[9]], trained_norm),
         row("batch norm, fixed", &[&[2, 2, 9], &[2], &[2]], |a| {
@@ -162,18 +171,24 @@ fn convolution_equals_candles() {
     for (groups, stride, padding, dilation) in
         [(1, 1, 1, 1), (2, 1, 0, 1), (1, 2, 2, 1), (1, 1, 2, 2), (4, 3, 1, 1)]
     {
-        let mut rng = Rng::new(3);
-        let mut draw = |shape: [usize; 4]| {
-            let values: Vec<f64> = (0..shape.iter().product()).map(|_| rng.normal()).collect();
-            Tensor::from_vec(values, &shape, &Device::Cpu).unwrap()
-        };
-        let (x, weight) = (draw([3, 4, 9, 8]), draw([8, 4 / groups, 3, 3]));
         let config = Conv2d { stride, padding, dilation, groups };
-        let ours = ops::conv2d(&x, &weight, None, config).unwrap();
-        let theirs = x.conv2d(&weight, padding, stride, dilation, groups).unwrap();
-        assert_eq!(ours.dims(), theirs.dims());
-        assert_close("conv2d", &flat(&ours), &flat(&theirs), 1e-12);
+        assert_equals_candles([3, 4, 9, 8], config);
+        assert_equals_candles([17, 4, 5, 4], config);
     }
+}
+
+fn assert_equals_candles(shape: [usize; 4], config: Conv2d) {
+    let mut rng = Rng::new(3);
+    let mut draw = |shape: [usize; 4]| {
+        let values: Vec<f64> = (0..shape.iter().product()).map(|_| rng.normal()).collect();
+        Tensor::from_vec(values, &shape, &Device::Cpu).unwrap()
+    };
+    let Conv2d { stride, padding, dilation, groups } = config;
+    let (x, weight) = (draw(shape), draw([8, 4 / groups, 3, 3]));
+    let ours = ops::conv2d(&x, &weight, None, config).unwrap();
+    let theirs = x.conv2d(&weight, padding, stride, dilation, groups).unwrap();
+    assert_eq!(ours.dims(), theirs.dims());
+    assert_close("conv2d", &flat(&ours), &flat(&theirs), 1e-12);
 }
 
 #[test]

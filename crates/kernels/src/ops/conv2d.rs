@@ -4,9 +4,10 @@
 //! y[b, o, i, j] = bias[o] + Σ_c,u,v  w[o, c, u, v] · x[b, c, i·s + u·d − p, j·s + v·d − p]
 //! ```
 //!
-//! Each image is unfolded into a matrix of its windows (im2col) and multiplied by the kernel; images go to the
-//! thread pool one by one. The backward pass takes images in a fixed number of parts and adds the parts'
-//! weight gradients in order, so that sums do not depend on the number of threads.
+//! Images are unfolded into a matrix of their windows (im2col) and multiplied by the kernel. Small images are
+//! unfolded several side by side, because a product with few columns is slow. The backward pass takes images in
+//! a fixed number of parts and adds the parts' weight gradients in order, so that sums do not depend on the
+//! number of threads.
 
 use candle_core::{CpuStorage, CustomOp3, Layout, Shape, Tensor};
 use rayon::prelude::*;
@@ -15,11 +16,14 @@ use serde::{Deserialize, Serialize};
 use super::host::{self, Real, for_real};
 use super::resize::dims4;
 use super::unfold::Window;
-use crate::gemm::{Matrix, multiply};
+use crate::gemm::{Matrix, Onto, multiply};
 use crate::{Error, Result};
 
 /// Parts that the images of a batch are split into for the backward pass, whatever the number of threads.
 const PARTS: usize = 8;
+
+/// Images are put side by side until their windows make this many columns; wider products are no faster.
+const COLUMNS: usize = 64;
 
 /// The geometry of a convolution.
 ///
@@ -92,6 +96,8 @@ struct Plan {
     groups: usize,
     /// Of one group of one image.
     window: Window,
+    /// The outputs of that group, to put those of several images side by side.
+    outputs: Window,
 }
 
 impl Plan {
@@ -129,7 +135,8 @@ impl Plan {
             padding,
             dilation,
         };
-        Ok(Self { batch, out, groups, window })
+        let outputs = Window::pointwise(out / groups, window.positions());
+        Ok(Self { batch, out, groups, window, outputs })
     }
 
     fn image_len(&self) -> usize {
@@ -140,32 +147,57 @@ impl Plan {
         self.out * self.window.positions()
     }
 
+    fn per_part(&self) -> usize {
+        self.batch.div_ceil(PARTS).max(1)
+    }
+
+    /// The images put side by side.
+    fn stack(&self) -> usize {
+        COLUMNS.div_ceil(self.window.positions()).min(self.per_part())
+    }
+
     fn forward<T: Real>(&self, x: &[T], weight: &[T], bias: &[T]) -> Vec<T> {
         let mut y = vec![T::zero(); self.batch * self.output_len()];
         if y.is_empty() {
             return y;
         }
-        let scratch = || vec![T::zero(); self.window.scratch_len()];
-        let images = y.par_chunks_mut(self.output_len()).zip(x.par_chunks(self.image_len()));
-        images.for_each_init(scratch, |scratch, (y, x)| {
-            for (y, &b) in y.chunks_mut(self.window.positions()).zip(bias) {
-                y.fill(b);
-            }
-            self.each_group(|group| {
-                let (x, w, y) = (&x[group.image.clone()], &weight[group.weight], &mut y[group.output]);
-                let windows = self.window.unfold(x, scratch);
-                multiply(
-                    y,
-                    Matrix::rows(w, self.window.depth()),
-                    Matrix::rows(windows, self.window.positions()),
-                );
-            });
-        });
+        let (inputs, outputs) = (self.stack() * self.image_len(), self.stack() * self.output_len());
+        let stacks = y.par_chunks_mut(outputs).zip(x.par_chunks(inputs));
+        stacks.for_each_init(
+            || Scratch::new(self),
+            |scratch, (y, x)| {
+                for (y, &b) in y.chunks_mut(self.window.positions()).zip(bias.iter().cycle()) {
+                    y.fill(b);
+                }
+                self.each_group(|group| self.forward_group(&group, [x, weight], y, scratch));
+            },
+        );
         y
     }
 
+    /// Adds one group of the images of a stack to `y`.
+    fn forward_group<T: Real>(
+        &self,
+        group: &Group,
+        [x, weight]: [&[T]; 2],
+        y: &mut [T],
+        scratch: &mut Scratch<T>,
+    ) {
+        let columns = y.len() / self.out;
+        let weight = Matrix::rows(&weight[group.weight.clone()], self.window.depth());
+        let images = x[group.image.start..].chunks(self.image_len());
+        let windows = Matrix::rows(self.window.unfold(images, &mut scratch.windows), columns);
+        if y.len() == self.output_len() {
+            multiply(Onto::Sum, &mut y[group.output.clone()], weight, windows);
+            return;
+        }
+        let product = &mut scratch.outputs[..self.outputs.channels * columns];
+        multiply(Onto::Nothing, product, weight, windows);
+        self.outputs.fold(product, y[group.output.start..].chunks_mut(self.output_len()));
+    }
+
     fn backward<T: Real>(&self, [x, dy]: [&[T]; 2], weight: &[T], wanted: Wanted) -> Gradients<T> {
-        let per_part = self.batch.div_ceil(PARTS).max(1);
+        let per_part = self.per_part();
         let mut dx = vec![T::zero(); if wanted == Wanted::All { x.len() } else { 0 }];
         let parts = self.batch.div_ceil(per_part);
         let mut slices: Vec<&mut [T]> = dx.chunks_mut(per_part * self.image_len()).collect();
@@ -175,36 +207,58 @@ impl Plan {
         let sums: Vec<(Vec<T>, Vec<T>)> = slices
             .into_par_iter()
             .zip(inputs)
-            .map(|(dx, (x, dy))| self.backward_part(dx, [x, dy], weight))
+            .map_init(
+                || Scratch::new(self),
+                |scratch, (dx, (x, dy))| self.backward_part(dx, [x, dy], weight, scratch),
+            )
             .collect();
         let (mut dw, mut db) = (vec![T::zero(); weight.len()], vec![T::zero(); self.out]);
         for (part_w, part_b) in &sums {
-            dw.iter_mut().zip(part_w).for_each(|(sum, &v)| *sum += v);
+            self.add_transposed(&mut dw, part_w);
             db.iter_mut().zip(part_b).for_each(|(sum, &v)| *sum += v);
         }
         Gradients { dx, dw, db }
     }
 
-    /// The images of one part in order; an empty `dx` is not wanted.
-    fn backward_part<T: Real>(&self, dx: &mut [T], [x, dy]: [&[T]; 2], weight: &[T]) -> (Vec<T>, Vec<T>) {
-        let (depth, positions) = (self.window.depth(), self.window.positions());
+    /// Adds the weight gradient of a part, which lies with its outputs as columns.
+    fn add_transposed<T: Real>(&self, dw: &mut [T], part: &[T]) {
+        let (depth, out) = (self.window.depth(), self.outputs.channels);
+        for (dw, part) in dw.chunks_mut(depth * out).zip(part.chunks(depth * out)) {
+            for (o, dw) in dw.chunks_mut(depth).enumerate() {
+                dw.iter_mut().zip(part[o..].iter().step_by(out)).for_each(|(sum, &v)| *sum += v);
+            }
+        }
+    }
+
+    /// The images of one part in order; an empty `dx` is not wanted. The weight gradient of each group is
+    /// returned transposed, because that product is the faster one.
+    fn backward_part<T: Real>(
+        &self,
+        dx: &mut [T],
+        [x, dy]: [&[T]; 2],
+        weight: &[T],
+        scratch: &mut Scratch<T>,
+    ) -> (Vec<T>, Vec<T>) {
         let mut dw = vec![T::zero(); weight.len()];
         let mut db = vec![T::zero(); self.out];
-        let mut scratch = vec![T::zero(); self.window.scratch_len()];
-        let mut spread = vec![T::zero(); if dx.is_empty() { 0 } else { depth * positions }];
-        for (image, (x, dy)) in x.chunks(self.image_len()).zip(dy.chunks(self.output_len())).enumerate() {
-            for (db, dy) in db.iter_mut().zip(dy.chunks(positions)) {
-                *db += dy.iter().fold(T::zero(), |sum, &v| sum + v);
-            }
+        for (plane, dy) in dy.chunks(self.window.positions()).enumerate() {
+            db[plane % self.out] += dy.iter().fold(T::zero(), |sum, &v| sum + v);
+        }
+        let (inputs, outputs) = (self.stack() * self.image_len(), self.stack() * self.output_len());
+        for (stack, (x, dy)) in x.chunks(inputs).zip(dy.chunks(outputs)).enumerate() {
+            let dx = if dx.is_empty() { &mut [] } else { &mut dx[stack * inputs..][..x.len()] };
             self.each_group(|group| {
-                let at = image * self.image_len();
-                let dy = Matrix::rows(&dy[group.output.clone()], positions);
-                let windows = self.window.unfold(&x[group.image.clone()], &mut scratch);
-                multiply(&mut dw[group.weight.clone()], dy, Matrix::rows(windows, positions).transposed());
+                let columns = dy.len() / self.out;
+                let dy = dy[group.output.start..].chunks(self.output_len());
+                let dy = Matrix::rows(self.outputs.unfold(dy, &mut scratch.outputs), columns);
+                let images = x[group.image.start..].chunks(self.image_len());
+                let windows = Matrix::rows(self.window.unfold(images, &mut scratch.windows), columns);
+                multiply(Onto::Sum, &mut dw[group.weight.clone()], windows, dy.transposed());
                 if !dx.is_empty() {
-                    spread.fill(T::zero());
-                    multiply(&mut spread, Matrix::rows(&weight[group.weight], depth).transposed(), dy);
-                    self.window.fold(&spread, &mut dx[at + group.image.start..at + group.image.end]);
+                    let weight = Matrix::rows(&weight[group.weight], self.window.depth());
+                    let spread = &mut scratch.windows[..self.window.depth() * columns];
+                    multiply(Onto::Nothing, spread, weight.transposed(), dy);
+                    self.window.fold(spread, dx[group.image.start..].chunks_mut(self.image_len()));
                 }
             });
         }
@@ -229,6 +283,22 @@ struct Group {
     image: std::ops::Range<usize>,
     weight: std::ops::Range<usize>,
     output: std::ops::Range<usize>,
+}
+
+/// Room for the windows and the outputs of one group of a stack.
+struct Scratch<T> {
+    windows: Vec<T>,
+    outputs: Vec<T>,
+}
+
+impl<T: Real> Scratch<T> {
+    fn new(plan: &Plan) -> Self {
+        let columns = plan.stack() * plan.window.positions();
+        Self {
+            windows: vec![T::zero(); plan.window.depth() * columns],
+            outputs: vec![T::zero(); plan.outputs.channels * columns],
+        }
+    }
 }
 
 struct Gradients<T> {
