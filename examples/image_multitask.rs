@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
-use image_job::{JobConfig, Source};
+use image_job::{Earlier, JobConfig, Source};
 use taskweave::data::{Padding, TransformConfig};
 use taskweave::prelude::*;
 
@@ -33,7 +33,7 @@ struct Arguments {
     #[arg(long)]
     fresh: bool,
     /// Number of seeds
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(..=1000))]
     seeds: u64,
     /// Passes over the training images
     #[arg(long, default_value_t = 3)]
@@ -92,9 +92,5 @@ fn run(arguments: Arguments) -> Result<()> {
         augment,
         seeds: (0..arguments.seeds).collect(),
     };
-    job.check()?;
-    if arguments.fresh {
-        image_job::remove(&folder)?;
-    }
-    image_job::compare(&job, &folder)
+    image_job::compare(&job, &folder, Earlier::of(arguments.fresh))
 }

@@ -50,6 +50,11 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<()> {
+    for (name, count) in [("heads", arguments.heads), ("samples", arguments.samples)] {
+        if !(1..=100_000).contains(&count) {
+            return Err(Error::parameter(name, "1 to 100000", count));
+        }
+    }
     let rng = Rng::new(arguments.seed);
     let tasks: Vec<String> = (0..arguments.heads).map(|i| format!("head {i}")).collect();
     let loader = Loader::builder(Arc::new(data(&tasks, arguments.samples, &rng)?))

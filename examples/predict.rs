@@ -2,7 +2,7 @@
 
 mod image_job;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use candle_core::{Device, Tensor};
@@ -10,6 +10,7 @@ use clap::Parser;
 use image::imageops::FilterType;
 use image::{DynamicImage, GrayImage};
 use image_job::Predictor;
+use taskweave::data::read_image;
 use taskweave::prelude::*;
 
 /// Class probabilities and masks of image files, from a trained run
@@ -39,7 +40,18 @@ fn main() -> ExitCode {
 fn run(arguments: Arguments) -> Result<()> {
     let predictor = Predictor::load(&arguments.run, &arguments.method, arguments.seed)?;
     // All files are read before anything is written.
-    let images = arguments.image.iter().map(|path| Ok((path, open(path)?))).collect::<Result<Vec<_>>>()?;
+    let images =
+        arguments.image.iter().map(|path| Ok((path, read_image(path)?))).collect::<Result<Vec<_>>>()?;
+    let mut stems: Vec<_> = arguments.image.iter().map(|path| path.file_stem()).collect();
+    stems.sort();
+    if let Some(pair) = stems.windows(2).find(|pair| pair[0] == pair[1]) {
+        let found = format!("{:?} twice", pair[0].unwrap_or_default());
+        return Err(Error::parameter(
+            "--image",
+            "files of different names, as masks are named after them",
+            found,
+        ));
+    }
     let out = arguments.out.unwrap_or_else(|| arguments.run.join("masks"));
     std::fs::create_dir_all(&out).map_err(|e| Error::io(&out, e))?;
     for (path, image) in images {
@@ -60,11 +72,6 @@ fn run(arguments: Arguments) -> Result<()> {
         println!("  mask: {}", target.display());
     }
     Ok(())
-}
-
-fn open(path: &Path) -> Result<DynamicImage> {
-    let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
-    image::load_from_memory(&bytes).map_err(|e| Error::data(path, "a PNG or JPEG image", e))
 }
 
 /// The image as a batch of one, `[1, channels, height, width]` in `[0, 1]`.

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use image_job::{JobConfig, Source};
+use image_job::{Earlier, JobConfig, Source};
 use taskweave::prelude::*;
 
 #[global_allocator]
@@ -25,7 +25,7 @@ struct Arguments {
     #[arg(long)]
     fresh: bool,
     /// Number of seeds
-    #[arg(long, default_value_t = 3)]
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(..=1000))]
     seeds: u64,
     /// Passes over the training images
     #[arg(long, default_value_t = 5)]
@@ -59,9 +59,5 @@ fn run(arguments: Arguments) -> Result<()> {
         augment: Vec::new(),
         seeds: (0..arguments.seeds).collect(),
     };
-    job.check()?;
-    if arguments.fresh {
-        image_job::remove(&arguments.run)?;
-    }
-    image_job::compare(&job, &arguments.run)
+    image_job::compare(&job, &arguments.run, Earlier::of(arguments.fresh))
 }

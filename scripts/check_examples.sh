@@ -27,9 +27,11 @@ echo "no image" >"$work/text.png"
 : >"$work/file"
 
 refuse "$work/none/config.json" "$bin/predict" --run "$work/none" --image "$image"
-refuse "$work/cut.png: expected a PNG or JPEG image" "$bin/predict" --run "$run" --image "$work/cut.png" --out "$work/masks"
-refuse "$work/text.png: expected a PNG or JPEG image" "$bin/predict" --run "$run" --image "$image" "$work/text.png" --out "$work/masks"
+refuse "$work/cut.png: expected a PNG or JPEG" "$bin/predict" --run "$run" --image "$work/cut.png" --out "$work/masks"
+refuse "$work/text.png: expected a PNG or JPEG" "$bin/predict" --run "$run" --image "$image" "$work/text.png" --out "$work/masks"
 [ ! -e "$work/masks" ] || { echo "expected no masks after an error" >&2; exit 1; }
+cp "$image" "$work/twice.png"; mkdir "$work/other"; cp "$image" "$work/other/twice.png"
+refuse "files of different names" "$bin/predict" --run "$run" --image "$work/twice.png" "$work/other/twice.png"
 refuse "unknown method \`none\`" "$bin/predict" --run "$run" --image "$image" --method none
 refuse "method: expected one that learns class and mask" "$bin/predict" --run "$run" --image "$image" --method "class alone"
 refuse "a checkpoint of \`joint\`, seed 77" "$bin/predict" --run "$run" --image "$image" --seed 77
@@ -45,4 +47,4 @@ mkdir -p "$work/cifar/train/cat" "$work/cifar/test/cat"
 refuse "$work/cifar/train" "$bin/image_multitask" --data cifar10 --root "$work/cifar" --run "$work/e"
 refuse "batch size" "$bin/linear_cotraining" --batch-size 0
 refuse "lr: expected a finite number" "$bin/linear_cotraining" --rate -1
-refuse "tasks" "$bin/linear_cotraining" --heads 0
+refuse "heads: expected 1 to 100000" "$bin/linear_cotraining" --heads 0

@@ -19,6 +19,9 @@ pub enum Source {
     Mnist(PathBuf),
 }
 
+/// Samples that are kept in memory at most, of each kind.
+const MOST: usize = 1_000_000;
+
 /// Everything that the results depend on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct JobConfig {
@@ -64,12 +67,12 @@ impl JobConfig {
         if self.seeds.is_empty() {
             return Err(Error::parameter("seeds", "at least one", 0));
         }
-        if self.samples.contains(&0) {
-            return Err(Error::parameter(
-                "samples",
-                "at least one of each kind",
-                format!("{:?}", self.samples),
-            ));
+        if self.samples.iter().any(|count| !(1..=MOST).contains(count)) {
+            let found = format!("{:?}", self.samples);
+            return Err(Error::parameter("samples of each kind", format!("1 to {MOST}"), found));
+        }
+        if self.widths.iter().any(|width| !(1..=4096).contains(width)) {
+            return Err(Error::parameter("widths", "1 to 4096 each", format!("{:?}", self.widths)));
         }
         Ok(())
     }

@@ -9,7 +9,6 @@ mod train;
 
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 use taskweave::cotrain::Comparison;
@@ -30,10 +29,13 @@ pub struct Saved {
 
 /// Trains all methods over all seeds, going on where an earlier run with the same configuration was, and writes
 /// the table, the metrics, the report and some images to try `predict` on.
-pub fn compare(job: &JobConfig, root: &Path) -> Result<()> {
-    let start = Instant::now();
+pub fn compare(job: &JobConfig, root: &Path, earlier: Earlier) -> Result<()> {
+    job.check()?;
     let samples = Samples::load(job)?;
     let saved = Saved { job: job.clone(), classes: samples.classes.clone(), size: samples.size };
+    if earlier == Earlier::Remove {
+        remove(root)?;
+    }
     let run = Run::open(root, &saved)?;
     let mut comparison = Comparison::default();
     for method in job.methods() {
@@ -45,7 +47,7 @@ pub fn compare(job: &JobConfig, root: &Path) -> Result<()> {
     }
     let predictor = Predictor::load(run.root(), "joint", job.seeds[0])?;
     page::write_images(&run, &samples)?;
-    let table = comparison.table(start.elapsed().as_secs_f64())?;
+    let table = comparison.table()?;
     table.write_summary(run.path("summary.json"))?;
     page::write(&run, &saved, &samples, (&comparison, &predictor))?;
     println!("{}", table.to_text());
@@ -67,11 +69,36 @@ pub fn exit(result: Result<()>) -> ExitCode {
     }
 }
 
-/// Removes an earlier run, if there is one; a folder that is no run is left alone.
-pub fn remove(root: &Path) -> Result<()> {
-    if !root.exists() {
+/// Removes what an earlier run of these examples has written into a folder, and nothing else.
+fn remove(root: &Path) -> Result<()> {
+    if !root.join("config.json").exists() {
         return Ok(());
     }
-    Run::config::<serde_json::Value>(root)?;
-    std::fs::remove_dir_all(root).map_err(|e| Error::io(root, e))
+    Run::config::<Saved>(root)?;
+    for name in ["checkpoints", "images", "masks"] {
+        let folder = root.join(name);
+        if folder.exists() {
+            std::fs::remove_dir_all(&folder).map_err(|e| Error::io(&folder, e))?;
+        }
+    }
+    for name in ["report.html", "summary.json", "metrics.jsonl", "config.json"] {
+        let file = root.join(name);
+        if file.exists() {
+            std::fs::remove_file(&file).map_err(|e| Error::io(&file, e))?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether an earlier run in the folder is gone on with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Earlier {
+    Resume,
+    Remove,
+}
+
+impl Earlier {
+    pub fn of(fresh: bool) -> Self {
+        if fresh { Self::Remove } else { Self::Resume }
+    }
 }

@@ -22,7 +22,6 @@ pub fn write(
 ) -> Result<()> {
     let first = saved.job.seeds[0];
     let seen: Vec<&Outcome> = comparison.outcomes().iter().filter(|o| o.seed == first).collect();
-    let seconds = comparison.outcomes().iter().map(|o| o.history.seconds()).sum();
     let [train, valid, test] = saved.job.samples;
     let report = Report::new("Class and mask of images")
         .lead(
@@ -30,7 +29,7 @@ pub fn write(
              task. The two single-task networks together have as many parameters as the multi-task network. Δm is \
              the mean relative change against them: below 0, sharing has helped.",
         )
-        .table(&comparison.table(seconds)?)
+        .table(&comparison.table()?)
         .facts([
             ("training, validation and test images", format!("{train}, {valid}, {test}")),
             ("epochs", saved.job.epochs.to_string()),
@@ -43,7 +42,7 @@ pub fn write(
         .curves(curves("Validation accuracy, class", &seen, |e| primary(e, "class")))
         .curves(curves("Validation mean IoU, mask", &seen, |e| primary(e, "mask")))
         .curves(weights(&seen))
-        .curves(curves("Cosine between the gradients of class and mask", &seen, |e| Some(e.cosines.as_ref()?[0][1])));
+        .curves(curves("Cosine between the gradients of class and mask", &seen, |e| Some(*e.cosines.as_ref()?.get("class")?.get("mask")?)));
     let (pictures, confusion) = pictures(saved, samples, predictor)?;
     report
         .gallery("Test images: image, true mask, predicted mask", pictures)

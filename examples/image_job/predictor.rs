@@ -38,7 +38,7 @@ impl Predictor {
         let checkpoint = checkpoints
             .latest()?
             .ok_or_else(|| Error::data(root, format!("a checkpoint of `{method}`, seed {seed}"), "none"))?;
-        params.load(&checkpoint.model)?;
+        params.load(&checkpoint.best())?;
         Ok(Self { model, saved })
     }
 

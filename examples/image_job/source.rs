@@ -46,6 +46,11 @@ impl Samples {
         let [test] = parts(judge, [test])?.try_into().map_err(few)?;
         let spec = train.spec();
         let classes = spec.targets.require("task", "class")?.classes()?.to_vec();
+        let judged = test.spec().targets.require("task", "class")?.classes()?;
+        if judged != classes {
+            let expected = format!("those of the training images, {classes:?}");
+            return Err(Error::parameter("classes of the test images", expected, format!("{judged:?}")));
+        }
         let size = spec.inputs.require("view", "image")?.clone();
         let size = size
             .try_into()

@@ -107,13 +107,18 @@ impl Comparison {
     ///
     /// # Errors
     /// As for [`Comparison::delta_m`], and [`Error::NonFinite`] for a metric that is not finite.
-    pub fn table(&self, seconds: f64) -> Result<Table> {
+    pub fn table(&self) -> Result<Table> {
+        let seconds = self.outcomes.iter().map(|outcome| outcome.history.seconds()).sum();
         let mut seeds: Vec<u64> = self.outcomes.iter().map(|outcome| outcome.seed).collect();
         seeds.sort_unstable();
         seeds.dedup();
         let mut table = Table::new(seconds, &seeds)?;
-        let mut methods: Vec<&str> = self.outcomes.iter().map(|outcome| outcome.method.as_str()).collect();
-        methods.dedup();
+        let mut methods: Vec<&str> = Vec::new();
+        for outcome in &self.outcomes {
+            if !methods.contains(&outcome.method.as_str()) {
+                methods.push(&outcome.method);
+            }
+        }
         for method in &methods {
             let outcomes = self.of(method)?;
             let delta = if is_single(outcomes[0]) { None } else { Some(self.delta_m(method)?) };

@@ -49,6 +49,9 @@ impl Sampling {
     pub(crate) fn check(&self, tasks: &[String]) -> Result<()> {
         let Self::One { weights } = self else { return Ok(()) };
         tasks.iter().try_for_each(|task| weights.require("task", task).map(|_| ()))?;
+        if let Some(name) = weights.names().find(|name| !tasks.iter().any(|task| task == name)) {
+            return Err(Error::Unknown { what: "task".into(), name: name.into(), known: tasks.to_vec() });
+        }
         let valid =
             weights.values().all(|w| w.is_finite() && *w >= 0.0) && weights.values().any(|w| *w > 0.0);
         if !valid {

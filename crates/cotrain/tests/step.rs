@@ -342,3 +342,68 @@ fn a_state_of_another_step_is_refused_and_changes_nothing() {
     let seed = builder(0.0).0.rng(&Rng::new(6)).build().unwrap().save().unwrap();
     assert!(matches!(step.restore(&seed), Err(Error::State { .. })));
 }
+
+#[test]
+fn weights_that_are_no_weights_are_refused() {
+    for wrong in [f64::NAN, -4.0, f64::INFINITY] {
+        let mut batch = batch(0, 4);
+        let weight = Tensor::new(&[1.0, 1.0, 1.0, wrong], &Device::Cpu).unwrap();
+        let target = Target::weighted(batch.targets["sum"].value().clone(), weight).unwrap();
+        *batch.targets.get_mut("sum").unwrap() = target;
+        let (error, unchanged) = refused(&batch);
+        assert!(matches!(&error, Error::Parameter { name, .. } if name.contains("`sum`")), "{error}");
+        assert!(unchanged);
+    }
+}
+
+/// A task without labels keeps its head and that head's momentum, however many batches make a step.
+#[test]
+fn accumulation_leaves_alone_what_no_task_reaches() {
+    let run = |split: bool| {
+        let (builder, params) = builder(0.0);
+        let mut step = builder.optimizer(OptimizerConfig::AdamW(Default::default())).build().unwrap();
+        for i in 0..4 {
+            let mut whole = batch(i, 6);
+            if i > 0 {
+                whole.targets.remove("product");
+            }
+            let cut = |from: usize| Batch {
+                inputs: whole.inputs.map(|_, x| x.narrow(0, from, 3).unwrap()),
+                targets: whole
+                    .targets
+                    .map(|_, t| Target::new(t.value().narrow(0, from, 3).unwrap()).unwrap()),
+                indices: vec![0; 3],
+            };
+            if split { step.step_over(&[cut(0), cut(3)]) } else { step.step(&whole) }.unwrap();
+        }
+        all_values(&params)
+    };
+    for (a, b) in run(false).iter().zip(run(true)) {
+        assert!((a - b).abs() < 1e-9, "{a} and {b}");
+    }
+}
+
+struct Talkative;
+
+impl taskweave_heads::Model for Talkative {
+    fn tasks(&self) -> Vec<String> {
+        vec!["sum".into()]
+    }
+
+    fn share(&self, inputs: &Named<Tensor>, _: taskweave_heads::Mode<'_>) -> Result<Named<Tensor>> {
+        Named::new([("sum", inputs["x"].clone())])
+    }
+
+    fn heads(&self, features: &Named<Tensor>, _: taskweave_heads::Mode<'_>) -> Result<Named<Tensor>> {
+        Named::new([("sum", features["sum"].clone()), ("more", features["sum"].clone())])
+    }
+}
+
+#[test]
+fn a_model_that_predicts_other_tasks_is_refused() {
+    let params = Params::new(&Rng::new(0), DType::F64, &Device::Cpu);
+    let mut step = Step::builder(Talkative, params).criterion("sum", Mse).build().unwrap();
+    let mut batch = batch(0, 4);
+    batch.targets.remove("product");
+    assert!(matches!(step.step(&batch), Err(Error::Parameter { .. })));
+}

@@ -98,9 +98,11 @@ impl ReduceOnPlateau {
 
     fn is_better(&self, metric: f64) -> bool {
         let Some(best) = self.memory.best else { return metric.is_finite() };
+        // Relative to |best|, so that a metric below 0 has to get better by as much.
+        let margin = self.threshold * best.abs();
         let better = match self.goal {
-            Goal::Minimize => metric < best * (1.0 - self.threshold),
-            Goal::Maximize => metric > best * (1.0 + self.threshold),
+            Goal::Minimize => metric < best - margin,
+            Goal::Maximize => metric > best + margin,
         };
         metric.is_finite() && better
     }

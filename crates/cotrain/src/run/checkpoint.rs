@@ -21,6 +21,9 @@ const MODEL: &str = "model.safetensors";
 const TENSORS: &str = "state.safetensors";
 const VALUES: &str = "state.json";
 
+/// What the names of the best parameters begin with, among the tensors of the state.
+pub(crate) const BEST: &str = "best/";
+
 /// The number of the layout, for readers to come.
 const FORMAT: u32 = 1;
 
@@ -38,6 +41,19 @@ struct Values {
     format: u32,
     sha256: HashMap<String, String>,
     values: serde_json::Value,
+}
+
+impl Checkpoint {
+    /// The parameters to predict with: those of the best epoch where early stopping has kept them, else the
+    /// newest ones.
+    pub fn best(&self) -> Named<Tensor> {
+        let kept =
+            self.state.tensors.iter().filter_map(|(name, t)| Some((name.strip_prefix(BEST)?, t.clone())));
+        match Named::new(kept) {
+            Ok(best) if !best.is_empty() => best,
+            _ => self.model.clone(),
+        }
+    }
 }
 
 /// The checkpoints of one training, newest last. The two newest are kept.
@@ -117,9 +133,10 @@ impl Checkpoints {
 
     /// The folders of the checkpoints, oldest first.
     fn steps(&self) -> Result<Vec<PathBuf>> {
-        let mut steps = self.entries("step-")?;
+        let mut steps: Vec<(u64, PathBuf)> =
+            self.entries("step-")?.into_iter().filter_map(|path| Some((number(&path)?, path))).collect();
         steps.sort();
-        Ok(steps)
+        Ok(steps.into_iter().map(|(_, path)| path).collect())
     }
 
     /// Takes a checkpoint's name away before its files, so that it is never seen in part.
@@ -147,6 +164,12 @@ impl Checkpoints {
             |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(prefix));
         Ok(paths.into_iter().filter(named).collect())
     }
+}
+
+/// The number of a checkpoint's folder; none for a folder that only has a similar name.
+fn number(folder: &Path) -> Option<u64> {
+    let digits = folder.file_name()?.to_str()?.strip_prefix("step-")?;
+    digits.bytes().all(|b| b.is_ascii_digit()).then(|| digits.parse().ok())?
 }
 
 fn load(folder: &Path) -> Result<Checkpoint> {

@@ -8,5 +8,6 @@
 mod checkpoint;
 mod folder;
 
+pub(crate) use checkpoint::BEST;
 pub use checkpoint::{Checkpoint, Checkpoints};
 pub use folder::Run;

@@ -116,7 +116,9 @@ impl StepBuilder {
         self.sampling.check(&tasks)?;
         self.clip.check()?;
         let optimizers = optimizers(&self.optimizer, &self.params, &known, &*self.scalarizer)?;
+        let base = optimizers.values().next().map_or(0.0, Optimizer::rate);
         Ok(Step {
+            base,
             model: self.model,
             params: self.params,
             criteria,

@@ -53,8 +53,9 @@ impl Step {
             let pass = self.pass(&batch, &tasks, Mode::Eval, None).map_err(|error| error.at(self.done))?;
             let weights = self.weights(std::slice::from_ref(&batch), &tasks)?;
             for (task, prediction) in pass.predictions.iter() {
-                let (target, weight) = (batch.targets.require("task", task)?, weights[task]);
-                let loss = pass.losses[task].to_dtype(DType::F64)?.to_scalar::<f64>()?;
+                let target = batch.targets.require("task", task)?;
+                let weight = weights.require("task", task)?;
+                let loss = pass.losses.require("task", task)?.to_dtype(DType::F64)?.to_scalar::<f64>()?;
                 let (sum, total) = sums.require_mut("task", task)?;
                 (*sum, *total) = (*sum + weight * loss, *total + weight);
                 metrics.require_mut("task", task)?.update(prediction, target)?;
@@ -73,6 +74,9 @@ fn scores(sums: &Named<(f64, f64)>, metrics: &Named<Box<dyn Metric>>) -> Result<
             direction: metric.direction(),
             metrics: metric.values()?,
         };
+        if let Some((name, _)) = score.metrics.iter().find(|(_, value)| !value.is_finite()) {
+            return Err(Error::non_finite(format!("metric {name}"), task));
+        }
         scores.insert(task, score)?;
     }
     match scores.is_empty() {

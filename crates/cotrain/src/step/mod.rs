@@ -82,6 +82,7 @@ pub struct Step {
     clip: Clip,
     rng: Rng,
     tasks: Vec<String>,
+    base: f64,
     done: u64,
 }
 

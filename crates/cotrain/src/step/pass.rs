@@ -1,6 +1,6 @@
 //! From inputs to losses, with every check on the way.
 
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
 use taskweave_data::Batch;
 use taskweave_heads::Mode;
 use taskweave_kernels::{Error, Named, Owner, Result, Rng, Target, ops};
@@ -30,11 +30,20 @@ impl Step {
         let mut features = self.model.share(&batch.inputs, mode)?;
         let mut wanted = Named::default();
         for task in tasks {
-            let feature = features.remove(task).ok_or_else(|| unknown(task, &self.tasks))?;
+            let found = features.names().map(String::from).collect::<Vec<_>>();
+            let feature = features.remove(task).ok_or_else(|| unknown("features of task", task, &found))?;
             let feature = if held == Some(&Owner::Shared) { feature.detach() } else { feature };
             wanted.insert(task.clone(), feature)?;
         }
         let predictions = self.model.heads(&wanted, mode)?;
+        if !predictions.names().eq(wanted.names()) {
+            let found = format!("{:?}", predictions.names().collect::<Vec<_>>());
+            return Err(Error::parameter(
+                "predictions of the model",
+                format!("those of the tasks {tasks:?}"),
+                found,
+            ));
+        }
         let losses = predictions.try_map(|task, prediction| self.loss(task, prediction, batch))?;
         Ok(Pass { predictions, losses })
     }
@@ -42,15 +51,15 @@ impl Step {
     /// The tasks of the model that the batch has labels for, in the order of the model.
     pub(super) fn present(&self, batch: &Batch) -> Result<Vec<String>> {
         if let Some(task) = batch.targets.names().find(|&task| !self.criteria.contains(task)) {
-            return Err(unknown(task, &self.tasks));
+            return Err(unknown("task", task, &self.tasks));
         }
-        let labeled = |task: &&String| match batch.targets.get(task) {
-            Some(target) => weight_sum(target).map(|sum| sum > 0.0),
+        let labeled = |task: &String| match batch.targets.get(task) {
+            Some(target) => is_weighted(target).map_err(|e| of_task(e, task)),
             None => Ok(false),
         };
         let mut present = Vec::new();
         for task in &self.tasks {
-            if labeled(&task)? {
+            if labeled(task)? {
                 present.push(task.clone());
             }
         }
@@ -64,11 +73,11 @@ impl Step {
     fn loss(&self, task: &str, prediction: &Tensor, batch: &Batch) -> Result<Tensor> {
         let target = batch.targets.require("task", task)?;
         if prediction.dims().first() != Some(&target.len()) {
-            let what = format!("target of `{task}`");
+            let what = format!("prediction of `{task}`");
             return Err(Error::shape(
                 what,
-                format!("{} samples", prediction.dims()[0]),
-                target.value().dims(),
+                format!("[{}, …] as its target", target.len()),
+                prediction.dims(),
             ));
         }
         let criterion = self.criteria.require("task", task)?;
@@ -82,8 +91,16 @@ impl Step {
     }
 }
 
-fn weight_sum(target: &Target) -> Result<f64> {
-    Ok(target.sample_weight()?.to_dtype(candle_core::DType::F64)?.sum_all()?.to_scalar()?)
+/// Whether any label counts.
+///
+/// # Errors
+/// [`Error::Parameter`] for a weight that is negative or not finite.
+fn is_weighted(target: &Target) -> Result<bool> {
+    let weights = target.weight().flatten_all()?.to_dtype(DType::F64)?.to_vec1::<f64>()?;
+    match weights.iter().find(|weight| !(weight.is_finite() && **weight >= 0.0)) {
+        Some(weight) => Err(Error::parameter("weight of the target", "finite numbers ≥ 0", weight)),
+        None => Ok(weights.iter().any(|weight| *weight > 0.0)),
+    }
 }
 
 fn require_finite(what: &str, tensors: &Named<Tensor>) -> Result<()> {
@@ -106,6 +123,6 @@ fn of_task(error: Error, task: &str) -> Error {
     }
 }
 
-fn unknown(task: &str, known: &[String]) -> Error {
-    Error::Unknown { what: "task".into(), name: task.into(), known: known.to_vec() }
+fn unknown(what: &str, task: &str, known: &[String]) -> Error {
+    Error::Unknown { what: what.into(), name: task.into(), known: known.to_vec() }
 }

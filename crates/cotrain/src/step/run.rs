@@ -4,7 +4,7 @@ use candle_core::backprop::GradStore;
 use candle_core::{DType, Tensor};
 use taskweave_data::Batch;
 use taskweave_heads::Mode;
-use taskweave_kernels::{Error, Kind, Named, Owner, Param, Result};
+use taskweave_kernels::{Error, Kind, Named, Owner, Param, Result, Rng, ops};
 use taskweave_loss::scalarizer::Feedback;
 use taskweave_loss::{Gramian, Jacobian, scalarized};
 
@@ -53,16 +53,28 @@ impl Step {
         Jacobian::of(&pass.losses, &shared)?.gramian()
     }
 
-    /// The learning rate of all blocks.
+    /// The learning rate of all blocks, as it stands.
     pub fn rate(&self) -> f64 {
         self.optimizers.values().next().map_or(0.0, |optimizer| optimizer.rate())
     }
 
-    /// Sets the learning rate of all blocks.
+    /// Sets the learning rate of all blocks; it is also the base of a trainer's schedule from then on.
     ///
     /// # Errors
     /// [`Error::Parameter`] for a rate that is negative or not finite.
     pub fn set_rate(&mut self, rate: f64) -> Result<()> {
+        self.schedule_rate(rate)?;
+        self.base = rate;
+        Ok(())
+    }
+
+    /// The learning rate that a schedule starts from: the optimizer's, or what was set since.
+    pub(crate) fn base_rate(&self) -> f64 {
+        self.base
+    }
+
+    /// Sets the learning rate as it stands, and leaves the base of a schedule.
+    pub(crate) fn schedule_rate(&mut self, rate: f64) -> Result<()> {
         self.optimizers.values_mut().try_for_each(|optimizer| optimizer.set_rate(rate))
     }
 
@@ -79,11 +91,15 @@ impl Step {
             held,
         };
         if !tasks.is_empty() {
-            let gradients = match batches {
-                [batch] => self.direct(batch, &tasks, &mut report)?,
-                _ => self.accumulated(batches, &tasks, &mut report)?,
-            };
-            self.update(gradients, &mut report)?;
+            let held = report.held.clone();
+            let gradients = self.keeping_buffers(
+                |param| Some(&param.owner) == held.as_ref(),
+                |step| match batches {
+                    [batch] => step.direct(batch, &tasks, &mut report),
+                    _ => step.accumulated(batches, &tasks, &mut report),
+                },
+            )?;
+            self.update(gradients)?;
             self.hear(batches, &tasks)?;
         }
         self.done += 1;
@@ -100,7 +116,11 @@ impl Step {
         let gradients = collect(&step.value.backward()?, &self.learning(report.held.as_ref()))?;
         match self.clip.apply(&gradients) {
             Err(Error::NonFinite { name, .. }) => Err(self.blame(&pass.losses, &name)),
-            _ => Ok(gradients),
+            Err(other) => Err(other),
+            Ok((clipped, norm)) => {
+                report.gradient_norm = norm;
+                Ok(clipped)
+            }
         }
     }
 
@@ -114,22 +134,18 @@ impl Step {
         let learning = self.learning(report.held.as_ref());
         let totals = self.weights(batches, tasks)?;
         let mut losses = Named::new(tasks.iter().map(|task| (task.clone(), 0.0)))?;
-        let mut rows: Option<Named<Named<Tensor>>> = None;
-        let rng = self.step_rng();
+        let mut rows = losses.map(|_, _| Named::default());
         for (i, batch) in batches.iter().enumerate() {
-            let present: Vec<String> =
-                self.present(batch)?.into_iter().filter(|task| tasks.contains(task)).collect();
+            let (present, rng) = (self.learners(batch, tasks)?, self.part_rng(i));
             let weights = self.weights(std::slice::from_ref(batch), &present)?;
-            let rng = if i == 0 { rng.clone() } else { rng.fork_at(i as u64) };
             let pass = self.pass(batch, &present, Mode::Train(&rng), report.held.as_ref())?;
-            let share = |task: &str| if totals[task] > 0.0 { weights[task] / totals[task] } else { 0.0 };
-            let shares = pass.losses.try_map(|task, loss| loss.affine(share(task), 0.0))?;
-            for (task, share) in shares.iter() {
-                *losses.require_mut("task", task)? += scalar(share)?;
+            for (task, loss) in pass.losses.iter() {
+                let share = loss.affine(share(&weights, &totals, task)?, 0.0)?;
+                *losses.require_mut("task", task)? += scalar(&share)?;
+                add(rows.require_mut("task", task)?, collect(&share.backward()?, &learning)?)?;
             }
-            add_rows(&mut rows, Jacobian::of(&shares, &learning)?.rows())?;
         }
-        self.combine(losses, &rows.unwrap_or_default(), report)
+        self.combine(losses, &rows, report)
     }
 
     /// Weighs the rows of the large batch as the scalarizer says, and adds its own parameters' gradients.
@@ -147,24 +163,22 @@ impl Step {
         let step = scalarized(&mut *self.scalarizer, &leaves)?;
         let mut gradients = collect(&step.value.backward()?, &self.scalarizer.params())?;
         for (task, row) in rows.iter() {
-            for (name, block) in row.iter() {
-                let part = block.affine(step.weights[task], 0.0)?;
-                match gradients.get_mut(name) {
-                    Some(sum) => *sum = (&*sum + part)?,
-                    None => gradients.insert(name, part)?,
-                }
+            if let Some(name) = first_not_finite(row)? {
+                return Err(Error::non_finite(format!("gradient (parameter `{name}`)"), task));
             }
+            let weight = *step.weights.require("task", task)?;
+            add(&mut gradients, row.try_map(|_, block| block.affine(weight, 0.0))?)?;
         }
         (report.losses, report.value, report.weights) = (losses, scalar(&step.value)?, step.weights);
-        Ok(gradients)
-    }
-
-    fn update(&mut self, gradients: Named<Tensor>, report: &mut StepReport) -> Result<()> {
         let (clipped, norm) = self.clip.apply(&gradients)?;
         report.gradient_norm = norm;
+        Ok(clipped)
+    }
+
+    fn update(&mut self, gradients: Named<Tensor>) -> Result<()> {
         let params = self.params.named();
         let mut blocks: Named<Named<Tensor>> = self.optimizers.map(|_, _| Named::default());
-        for (name, gradient) in clipped {
+        for (name, gradient) in gradients {
             let block = params.get(&name).map_or_else(|| "objective".into(), |param| block(&param.owner));
             blocks.require_mut("block", &block)?.insert(name, gradient)?;
         }
@@ -177,19 +191,51 @@ impl Step {
     /// Tells a scalarizer that asks for them the losses after the step, by a second forward pass that leaves the
     /// running statistics as they are.
     fn hear(&mut self, batches: &[Batch], tasks: &[String]) -> Result<()> {
-        let [batch] = batches else { return Ok(()) };
         if self.scalarizer.feedback() == Feedback::None {
             return Ok(());
         }
+        let losses = self.keeping_buffers(|_| true, |step| step.losses_again(batches, tasks))?;
+        self.scalarizer.after_step(&losses)
+    }
+
+    /// The losses of several batches as if they were one, in training mode.
+    fn losses_again(&self, batches: &[Batch], tasks: &[String]) -> Result<Named<f64>> {
+        let totals = self.weights(batches, tasks)?;
+        let mut losses = totals.map(|_, _| 0.0);
+        for (i, batch) in batches.iter().enumerate() {
+            let (present, rng) = (self.learners(batch, tasks)?, self.part_rng(i));
+            let weights = self.weights(std::slice::from_ref(batch), &present)?;
+            let pass = self.pass(batch, &present, Mode::Train(&rng), None)?;
+            for (task, loss) in pass.losses.iter() {
+                *losses.require_mut("task", task)? += share(&weights, &totals, task)? * scalar(loss)?;
+            }
+        }
+        Ok(losses)
+    }
+
+    /// Runs `f`, and gives the buffers that `which` selects the values back that they had before.
+    fn keeping_buffers<T>(
+        &mut self,
+        which: impl Fn(&Param) -> bool,
+        f: impl FnOnce(&mut Self) -> Result<T>,
+    ) -> Result<T> {
         let mut buffers = Vec::new();
-        for param in self.params.named().values().filter(|param| param.kind == Kind::Buffer) {
+        for param in self.params.named().values().filter(|p| p.kind == Kind::Buffer && which(p)) {
             buffers.push((param.var.clone(), param.var.copy()?));
         }
-        let rng = self.step_rng();
-        let pass = self.pass(batch, tasks, Mode::Train(&rng), None);
+        let result = f(self);
         buffers.iter().try_for_each(|(var, before)| var.set(before))?;
-        let losses = pass?.losses.try_map(|_, loss| scalar(loss))?;
-        self.scalarizer.after_step(&losses)
+        result
+    }
+
+    /// The tasks of a batch that learn at this step.
+    fn learners(&self, batch: &Batch, tasks: &[String]) -> Result<Vec<String>> {
+        Ok(self.present(batch)?.into_iter().filter(|task| tasks.contains(task)).collect())
+    }
+
+    /// The random stream of one of a step's batches; a single batch has that of the step.
+    fn part_rng(&self, part: usize) -> Rng {
+        if part == 0 { self.step_rng() } else { self.step_rng().fork_at(part as u64) }
     }
 
     /// The tasks that learn at this step.
@@ -221,7 +267,9 @@ impl Step {
     fn learning(&self, held: Option<&Owner>) -> Named<Param> {
         let mut learning = Named::default();
         let params = self.params.named().into_iter().chain(self.scalarizer.params());
-        for (name, param) in params.filter(|(_, p)| p.kind.is_trained() && Some(&p.owner) != held) {
+        for (name, param) in
+            params.filter(|(_, p)| p.kind.is_trained() && p.kind == Kind::Objective || Some(&p.owner) != held)
+        {
             // Names are unique in both sets, and `build` has refused a name that is in both.
             let _ = learning.insert(name, param);
         }
@@ -257,21 +305,28 @@ fn collect(store: &GradStore, params: &Named<Param>) -> Result<Named<Tensor>> {
     Ok(gradients)
 }
 
-fn add_rows(sum: &mut Option<Named<Named<Tensor>>>, rows: &Named<Named<Tensor>>) -> Result<()> {
-    let Some(sum) = sum else {
-        *sum = Some(rows.clone());
-        return Ok(());
-    };
-    for (task, row) in rows.iter() {
-        match sum.get_mut(task) {
-            Some(have) => {
-                for (name, block) in row.iter() {
-                    let value = have.require_mut("parameter", name)?;
-                    *value = (&*value + block)?;
-                }
-            }
-            None => sum.insert(task, row.clone())?,
+/// The share of one batch's loss in that of all batches.
+fn share(weights: &Named<f64>, totals: &Named<f64>, task: &str) -> Result<f64> {
+    let (weight, total) = (weights.require("task", task)?, *totals.require("task", task)?);
+    Ok(if total > 0.0 { weight / total } else { 0.0 })
+}
+
+/// Adds gradients to a sum, in which a parameter that nothing has reached yet is absent.
+fn add(sum: &mut Named<Tensor>, gradients: Named<Tensor>) -> Result<()> {
+    for (name, gradient) in gradients {
+        match sum.get_mut(&name) {
+            Some(have) => *have = (&*have + gradient)?,
+            None => sum.insert(name, gradient)?,
         }
     }
     Ok(())
+}
+
+fn first_not_finite(gradients: &Named<Tensor>) -> Result<Option<String>> {
+    for (name, gradient) in gradients.iter() {
+        if !ops::all_finite(gradient)? {
+            return Ok(Some(name.into()));
+        }
+    }
+    Ok(None)
 }

@@ -5,12 +5,13 @@ use std::time::Instant;
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 use taskweave_data::Batch;
-use taskweave_kernels::{Named, Result, State, Stateful};
+use taskweave_kernels::{Error, Named, Result, State, Stateful, ops};
 
 use super::builder::{Cosines, Unit};
 use super::early_stopping::Best;
 use super::history::Sums;
 use super::{Control, EpochRecord, History, Trainer};
+use crate::run::BEST;
 use crate::{Checkpoint, Step};
 
 /// Where a training is.
@@ -19,10 +20,20 @@ struct Position {
     base: f64,
     epoch: u64,
     batch: usize,
+    steps: u64,
+    data: Data,
     sums: Sums,
     history: History,
     best: Best,
     over: bool,
+}
+
+/// What of the data has to be equal for a position to mean the same.
+#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Data {
+    samples: usize,
+    batches: usize,
+    accumulate: usize,
 }
 
 /// The host values of a checkpoint.
@@ -32,8 +43,6 @@ struct Saved<P> {
     rate: serde_json::Value,
     step: serde_json::Value,
 }
-
-const BEST: &str = "best/";
 
 impl Trainer {
     /// Trains until the last epoch, or until early stopping or a callback ends it. With checkpoints, goes on
@@ -45,16 +54,16 @@ impl Trainer {
     pub fn fit(&mut self, step: &mut Step) -> Result<History> {
         let mut at = self.resume(step)?;
         let per_epoch = self.train.batches().div_ceil(self.accumulate) as u64;
-        let left = (per_epoch * self.epochs).saturating_sub(step.done());
-        self.callbacks.iter_mut().try_for_each(|callback| callback.on_start(step.done(), left))?;
+        let left = per_epoch.saturating_mul(self.epochs).saturating_sub(at.steps);
+        self.callbacks.iter_mut().try_for_each(|callback| callback.on_start(at.steps, left))?;
         while at.epoch < self.epochs && !at.over {
             self.steps(step, &mut at)?;
             self.end_epoch(step, &mut at)?;
             self.save(step, &at)?;
         }
+        // The checkpoint keeps the newest parameters, so that a longer training can go on from it.
         if !at.best.tensors.is_empty() {
             step.params().load(&at.best.tensors)?;
-            self.save(step, &at)?;
         }
         self.callbacks.iter_mut().try_for_each(|callback| callback.on_end())?;
         Ok(at.history)
@@ -77,9 +86,11 @@ impl Trainer {
             let start = Instant::now();
             let report = step.step_over(&group)?;
             at.sums.add(&report, start.elapsed().as_secs_f64())?;
-            at.batch += group.len();
+            (at.batch, at.steps) = (at.batch + group.len(), at.steps + 1);
             self.callbacks.iter_mut().try_for_each(|callback| callback.on_step(&report))?;
-            if self.checkpoint_every.is_some_and(|every| step.done().is_multiple_of(every)) {
+            let due = self.checkpoint_every.is_some_and(|every| at.steps.is_multiple_of(every));
+            // The end of the epoch is saved with its validation.
+            if due && at.batch < self.train.batches() {
                 self.save(step, at)?;
             }
         }
@@ -95,7 +106,7 @@ impl Trainer {
         }
         step.scalarizer().end_epoch(&record.train)?;
         let monitored = self.monitored(&record)?;
-        self.rate.observe(self.time(step, at), monitored);
+        self.rate.observe(self.time(at), monitored);
         if let Some(rule) = self.early_stopping {
             at.best.take(rule, monitored, || step.params().tensors().try_map(|_, t| Ok(t.copy()?)))?;
             at.over |= at.best.is_over(rule);
@@ -115,25 +126,33 @@ impl Trainer {
         }
     }
 
-    fn cosines_of(&self, step: &Step, epoch: u64) -> Result<Option<Vec<Vec<f64>>>> {
+    fn cosines_of(&self, step: &Step, epoch: u64) -> Result<Option<Named<Named<f64>>>> {
         let Some(batch) = self.train.epoch(epoch).next() else { return Ok(None) };
-        Ok(Some(step.gramian(&batch?.to_device(step.params().device())?)?.cosines()))
+        let gramian = step.gramian(&batch?.to_device(step.params().device())?)?;
+        let names = || gramian.tasks().map(String::from);
+        let rows = gramian.cosines().into_iter().map(|row| Named::new(names().zip(row)));
+        Ok(Some(Named::new(names().zip(rows.collect::<Result<Vec<_>>>()?))?))
     }
 
     /// The time of the rate's schedule.
-    fn time(&self, step: &Step, at: &Position) -> u64 {
+    fn time(&self, at: &Position) -> u64 {
         match self.unit {
             Unit::Epoch => at.epoch,
-            Unit::Step => step.done(),
+            Unit::Step => at.steps,
         }
     }
 
     fn set_rate(&self, step: &mut Step, at: &Position) -> Result<()> {
-        step.set_rate(self.rate.rate(at.base, self.time(step, at)))
+        step.schedule_rate(self.rate.rate(at.base, self.time(at)))
     }
 
     fn save(&self, step: &Step, at: &Position) -> Result<()> {
         let Some(checkpoints) = &self.checkpoints else { return Ok(()) };
+        for (name, param) in step.params().named().iter() {
+            if !ops::all_finite(&param.var)? {
+                return Err(Error::non_finite("parameter", name).at(step.done()));
+            }
+        }
         let State { values, mut tensors } = step.save()?;
         for (name, tensor) in at.best.tensors.iter() {
             tensors.insert(format!("{BEST}{name}"), tensor.clone())?;
@@ -143,12 +162,21 @@ impl Trainer {
         checkpoints.save(step.done(), &Checkpoint { model: step.params().tensors(), state })
     }
 
+    fn data(&self) -> Data {
+        let (samples, batches) = (self.train.samples(), self.train.batches());
+        Data { samples, batches, accumulate: self.accumulate }
+    }
+
     fn resume(&mut self, step: &mut Step) -> Result<Position> {
-        let fresh = Position { base: step.rate(), ..Position::default() };
+        let fresh = Position { base: step.base_rate(), data: self.data(), ..Position::default() };
         let Some(checkpoints) = &self.checkpoints else { return Ok(fresh) };
         let Some(Checkpoint { model, state }) = checkpoints.latest()? else { return Ok(fresh) };
         let saved: Saved<Position> = state.read("training")?;
         let mut position = saved.position;
+        if position.data != self.data() {
+            let (expected, found) = (format!("{:?}", self.data()), format!("{:?}", position.data));
+            return Err(Error::state("training", expected, found));
+        }
         let (best, own) = divide(state.tensors)?;
         step.params().load(&model)?;
         step.restore(&State { values: saved.step, tensors: own })?;

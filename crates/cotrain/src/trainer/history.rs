@@ -27,9 +27,9 @@ pub struct EpochRecord {
     pub weights: Named<f64>,
     /// The mean 2-norm of the gradients, by step.
     pub gradient_norm: f64,
-    /// The cosine between the gradients of each pair of tasks, `[task][task]` in the order of `train`, where it
-    /// was asked for.
-    pub cosines: Option<Vec<Vec<f64>>>,
+    /// The cosine between the gradients of each pair of tasks of one batch, by task and task, where it was asked
+    /// for.
+    pub cosines: Option<Named<Named<f64>>>,
     /// How well each task is done on the validation samples, where there are any.
     pub valid: Named<TaskScore>,
     /// The time of its steps, without validation.

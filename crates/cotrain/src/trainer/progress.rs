@@ -45,7 +45,7 @@ impl Progress {
 
 impl Callback for Progress {
     fn on_start(&mut self, done: u64, steps: u64) -> Result<()> {
-        self.bar.set_length(done + steps);
+        self.bar.set_length(done.saturating_add(steps));
         self.bar.set_position(done);
         self.bar.reset_eta();
         self.since = Instant::now();

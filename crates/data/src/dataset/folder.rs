@@ -131,15 +131,34 @@ fn decode(file: &Path, first: &Path, size: [u32; 2]) -> Result<Vec<u8>> {
         let expected = format!("{} × {} pixels, as in {}", size[0], size[1], first.display());
         return Err(Error::data(file, expected, format!("{} × {}", found[0], found[1])));
     }
+    let pixels = read_image(file)?.into_rgb8().into_raw();
+    Ok((0..3).flat_map(|channel| pixels.iter().skip(channel).step_by(3)).copied().collect())
+}
+
+/// Reads a PNG or JPEG file, as [`ImageFolder`] does: a file that is cut off is an error.
+///
+/// # Errors
+/// [`Error::Io`] and [`Error::Data`] with the path.
+///
+/// # Example
+/// ```
+/// use taskweave_data::read_image;
+/// let folder = tempfile::tempdir().unwrap();
+/// let file = folder.path().join("black.png");
+/// image::RgbImage::new(4, 3).save(&file).unwrap();
+/// assert_eq!(read_image(&file)?.width(), 4);
+/// std::fs::write(&file, b"no image").unwrap();
+/// assert!(read_image(&file).is_err());
+/// # Ok::<(), taskweave_kernels::Error>(())
+/// ```
+pub fn read_image(file: &Path) -> Result<image::DynamicImage> {
     let content = std::fs::read(file).map_err(|e| Error::io(file, e))?;
     // The content decides what it is, not the name: a PNG called .jpg is fine.
     let format = image::guess_format(&content).map_err(|e| broken(file, &e))?;
     if format == ImageFormat::Jpeg && !has_end(&content) {
         return Err(Error::data(file, "a whole JPEG", "one without its end"));
     }
-    let image = image::load_from_memory_with_format(&content, format).map_err(|e| broken(file, &e))?;
-    let pixels = image.into_rgb8().into_raw();
-    Ok((0..3).flat_map(|channel| pixels.iter().skip(channel).step_by(3)).copied().collect())
+    image::load_from_memory_with_format(&content, format).map_err(|e| broken(file, &e))
 }
 
 /// Whether the end marker of a JPEG follows its last scan; decoders fill up in gray what is cut off.

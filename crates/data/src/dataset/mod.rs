@@ -39,7 +39,7 @@ use crate::Sample;
 
 pub use cache::Cache;
 pub use cifar10::Cifar10;
-pub use folder::ImageFolder;
+pub use folder::{ImageFolder, read_image};
 pub use images::Images;
 pub use mask::WithMask;
 pub use memory::Memory;

@@ -28,10 +28,10 @@ impl Confusion {
     /// No counts yet.
     ///
     /// # Errors
-    /// [`Error::Parameter`] for less than two classes.
+    /// [`Error::Parameter`] for less than two classes or more than 65 536.
     pub fn new(classes: usize) -> Result<Self> {
-        if classes < 2 {
-            return Err(Error::parameter("classes", "2 or more", classes));
+        if !(2..=1 << 16).contains(&classes) {
+            return Err(Error::parameter("classes", "2 to 65536", classes));
         }
         Ok(Self { classes, counts: vec![0; classes * classes] })
     }
