@@ -6,7 +6,7 @@ use taskweave_kernels::{Error, Owner, Result};
 /// Whether all blocks learn together or take turns in being held.
 ///
 /// The blocks are the shared trunk, then the head of each task in order. Every block has an optimizer of its
-/// own, whose state waits unchanged while the block is held.
+/// own, whose state waits unchanged while the block is held, and so do its running statistics.
 ///
 /// # Example
 /// ```

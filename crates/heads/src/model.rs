@@ -45,13 +45,14 @@ pub trait Model: Send + Sync {
     /// The tasks in order.
     fn tasks(&self) -> Vec<String>;
 
-    /// From the inputs by view to the features of each task.
+    /// From the inputs by view to the features of each task, all tasks of [`Model::tasks`] among them.
     ///
     /// # Errors
     /// A missing view, or a misshapen input.
     fn share(&self, inputs: &Named<Tensor>, mode: Mode<'_>) -> Result<Named<Tensor>>;
 
-    /// From features to predictions, for the tasks that `features` has.
+    /// From features to predictions, for exactly the tasks that `features` has and in their order; a training
+    /// step refuses anything else.
     ///
     /// # Errors
     /// An unknown task, or misshapen features.
