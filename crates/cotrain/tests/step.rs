@@ -382,28 +382,3 @@ fn accumulation_leaves_alone_what_no_task_reaches() {
         assert!((a - b).abs() < 1e-9, "{a} and {b}");
     }
 }
-
-struct Talkative;
-
-impl taskweave_heads::Model for Talkative {
-    fn tasks(&self) -> Vec<String> {
-        vec!["sum".into()]
-    }
-
-    fn share(&self, inputs: &Named<Tensor>, _: taskweave_heads::Mode<'_>) -> Result<Named<Tensor>> {
-        Named::new([("sum", inputs["x"].clone())])
-    }
-
-    fn heads(&self, features: &Named<Tensor>, _: taskweave_heads::Mode<'_>) -> Result<Named<Tensor>> {
-        Named::new([("sum", features["sum"].clone()), ("more", features["sum"].clone())])
-    }
-}
-
-#[test]
-fn a_model_that_predicts_other_tasks_is_refused() {
-    let params = Params::new(&Rng::new(0), DType::F64, &Device::Cpu);
-    let mut step = Step::builder(Talkative, params).criterion("sum", Mse).build().unwrap();
-    let mut batch = batch(0, 4);
-    batch.targets.remove("product");
-    assert!(matches!(step.step(&batch), Err(Error::Parameter { .. })));
-}

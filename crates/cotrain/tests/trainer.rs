@@ -1,86 +1,21 @@
 //! What a trainer promises: equal bits for equal seeds, exact resuming, also after SIGKILL, and early stopping.
 
+mod fixture;
+
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use candle_core::{DType, Device};
+use fixture::{bits, metrics, shapes, step, step_of, trainer};
 use taskweave_cotrain::rate::{OneCycle, RateConfig, ReduceOnPlateau};
 use taskweave_cotrain::{
-    Callback, Checkpoints, Control, Cosines, EarlyStopping, EpochRecord, History, Schedule, Step, StepReport,
-    Trainer, TrainerBuilder, Unit,
+    Callback, Checkpoints, Control, EarlyStopping, EpochRecord, History, Schedule, Step, StepReport, Trainer,
+    TrainerBuilder, Unit,
 };
-use taskweave_data::{Cache, Flip, Loader, Order, Shapes, ShapesConfig};
-use taskweave_heads::{CnnConfig, HeadConfig, NetworkConfig, Params};
-use taskweave_kernels::optim::{AdamW, OptimizerConfig};
-use taskweave_kernels::{Error, Named, Result, Rng};
-use taskweave_loss::criterion::CrossEntropy;
-use taskweave_loss::metric::{Classification, Segmentation};
-use taskweave_loss::{Metric, MetricConfig};
-
-fn shapes(len: usize) -> Arc<Cache> {
-    let config = ShapesConfig { len, size: 16, ..ShapesConfig::default() };
-    Arc::new(Cache::new(&Shapes::new(config).unwrap()).unwrap())
-}
-
-/// A network with batch normalization and dropout, alternating blocks, and Adam.
-fn step(seed: u64) -> (Step, Params) {
-    let backbone = CnnConfig { dropout: 0.2, ..CnnConfig::new(3, &[4, 6]) };
-    step_of(seed, backbone, Schedule::Alternating { period: 2 })
-}
-
-fn step_of(seed: u64, backbone: CnnConfig, schedule: Schedule) -> (Step, Params) {
-    let rng = Rng::new(seed);
-    let params = Params::new(&rng, DType::F32, &Device::Cpu);
-    let heads =
-        [("class", HeadConfig::Classification { classes: 10 }), ("mask", HeadConfig::Dense { classes: 2 })];
-    let config = NetworkConfig { view: "image".into(), backbone, heads: Named::new(heads).unwrap() };
-    let step = Step::builder(config.build(&params).unwrap(), params.clone())
-        .criterion("class", CrossEntropy::default())
-        .criterion("mask", CrossEntropy::default())
-        .optimizer(OptimizerConfig::AdamW(AdamW::default()))
-        .schedule(schedule)
-        .rng(&rng)
-        .build()
-        .unwrap();
-    (step, params)
-}
-
-fn metrics() -> Named<Box<dyn Metric>> {
-    let metric = |metric: MetricConfig| metric.build();
-    Named::new([
-        ("class", metric(MetricConfig::Classification(Classification::new(10).unwrap()))),
-        ("mask", metric(MetricConfig::Segmentation(Segmentation::new(2).unwrap()))),
-    ])
-    .unwrap()
-}
-
-/// Four epochs of seven steps, augmented, with a rate that changes at every step.
-fn trainer(epochs: u64, workers: usize) -> TrainerBuilder {
-    let train = Loader::builder(shapes(55))
-        .batch_size(8)
-        .order(Order::Shuffled)
-        .transform(Flip::new(0.5).unwrap())
-        .rng(Rng::new(1))
-        .workers(workers)
-        .build()
-        .unwrap();
-    let valid = Loader::builder(shapes(20)).batch_size(10).build().unwrap();
-    let rate = RateConfig::OneCycle(OneCycle::new(1e-2, 28).unwrap()).build().unwrap();
-    Trainer::builder(train)
-        .epochs(epochs)
-        .valid(valid, metrics())
-        .rate(rate, Unit::Step)
-        .cosines(Cosines::PerEpoch)
-}
-
-fn bits(params: &Params) -> Vec<(String, Vec<u32>)> {
-    let bits = |t: &candle_core::Tensor| -> Vec<u32> {
-        t.flatten_all().unwrap().to_vec1::<f32>().unwrap().iter().map(|v| v.to_bits()).collect()
-    };
-    params.tensors().iter().map(|(name, tensor)| (name.to_owned(), bits(tensor))).collect()
-}
+use taskweave_data::{Cache, Loader, Order, Shapes, ShapesConfig};
+use taskweave_heads::{CnnConfig, Params};
+use taskweave_kernels::{Error, Result, Rng};
 
 fn uninterrupted() -> (Vec<(String, Vec<u32>)>, History) {
     let (mut step, params) = step(0);
