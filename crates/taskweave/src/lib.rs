@@ -47,13 +47,16 @@ pub use taskweave_loss as loss;
 
 /// What most programs need.
 pub mod prelude {
-    pub use taskweave_cotrain::{Progress, Run, Sampling, Schedule, Step, Trainer};
-    pub use taskweave_data::{Batch, Dataset, Loader, Order, Shapes, ShapesConfig};
-    pub use taskweave_heads::{CnnConfig, HeadConfig, Mode, Model, NetworkConfig, Params, Stage};
+    pub use taskweave_cotrain::{Checkpoints, Progress, Run, Sampling, Schedule, Step, Trainer};
+    pub use taskweave_data::{Batch, Dataset, Labels, Loader, Memory, Order, Shapes, ShapesConfig};
+    pub use taskweave_heads::{
+        Backbone, CnnConfig, Features, HardSharing, HeadConfig, MlpConfig, Mode, Model, Network,
+        NetworkConfig, Params, Stage,
+    };
     pub use taskweave_kernels::optim::{Adam, AdamW, OptimizerConfig, Sgd};
     pub use taskweave_kernels::{Error, Named, Result, Rng, Target};
     pub use taskweave_loss::criterion::{BceWithLogits, CrossEntropy, Mse};
-    pub use taskweave_loss::{Criterion, Metric, MetricConfig, Scalarizer, ScalarizerConfig};
+    pub use taskweave_loss::{Criterion, Metric, MetricConfig, Scalarizer, ScalarizerConfig, metric};
 }
 
 /// The program of the README compiles and runs.

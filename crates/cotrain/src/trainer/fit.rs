@@ -46,7 +46,8 @@ struct Saved<P> {
 
 impl Trainer {
     /// Trains until the last epoch, or until early stopping or a callback ends it. With checkpoints, goes on
-    /// where the newest one was taken.
+    /// where the newest one was taken: with more epochs than it had, the training gets longer; with no more, the
+    /// saved history is returned and nothing is trained. The data has to be the same; its size is checked.
     ///
     /// # Errors
     /// Those of the loaders, of [`Step::step`], of the callbacks and of writing; the newest checkpoint stays as it

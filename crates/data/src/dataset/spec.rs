@@ -41,7 +41,7 @@ pub enum Labels {
     Class(Vec<String>),
     /// One of the named classes per pixel, u32 `[height, width]`.
     Mask(Vec<String>),
-    /// Numbers of this shape.
+    /// Numbers; this is the shape of one sample's, such as `[n]` for a head with n outputs.
     Value(Vec<usize>),
 }
 
