@@ -4,7 +4,8 @@ use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 use taskweave_kernels::{Error, Named, Result, Target};
 
-use super::{Confusion, Direction, Metric, observation};
+use super::counted::Counted;
+use super::{Confusion, Direction, Metric};
 
 /// Accuracy and its relatives, from a confusion matrix.
 ///
@@ -34,11 +35,8 @@ use super::{Confusion, Direction, Metric, observation};
 /// # Ok::<(), taskweave_kernels::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "Fields", into = "Fields")]
-pub struct Classification {
-    confusion: Confusion,
-    ignore_index: Option<i64>,
-}
+#[serde(transparent)]
+pub struct Classification(Counted);
 
 impl Classification {
     /// Nothing seen yet.
@@ -46,18 +44,18 @@ impl Classification {
     /// # Errors
     /// [`Error::Parameter`] for less than two classes.
     pub fn new(classes: usize) -> Result<Self> {
-        Ok(Self { confusion: Confusion::new(classes)?, ignore_index: None })
+        Counted::new(classes).map(Self)
     }
 
     /// Leaves out samples with this label.
     pub fn with_ignore_index(mut self, label: i64) -> Self {
-        self.ignore_index = Some(label);
+        self.0.ignore_index = Some(label);
         self
     }
 
     /// The counts so far.
     pub fn confusion(&self) -> &Confusion {
-        &self.confusion
+        &self.0.confusion
     }
 }
 
@@ -66,25 +64,19 @@ impl Metric for Classification {
         if prediction.rank() != 2 {
             return Err(Error::shape("logits", "[batch, classes]", prediction.dims()));
         }
-        let classes = (self.confusion.classes(), self.ignore_index);
-        for (truth, predicted) in observation::classes("classification", prediction, target, classes)? {
-            self.confusion.count(truth, predicted);
-        }
-        Ok(())
+        self.0.update("classification", prediction, target)
     }
 
     fn values(&self) -> Result<Named<f64>> {
-        if self.confusion.total() == 0 {
-            return Err(observation::nothing_seen("classification"));
-        }
+        let confusion = self.0.seen("classification")?;
         Named::new([
-            ("accuracy", self.confusion.accuracy()),
-            ("balanced_accuracy", self.confusion.balanced_accuracy()),
-            ("macro_f1", self.confusion.macro_f1()),
-            ("micro_f1", self.confusion.micro_f1()),
-            ("weighted_f1", self.confusion.weighted_f1()),
-            ("mcc", self.confusion.mcc()),
-            ("cohen_kappa", self.confusion.cohen_kappa()),
+            ("accuracy", confusion.accuracy()),
+            ("balanced_accuracy", confusion.balanced_accuracy()),
+            ("macro_f1", confusion.macro_f1()),
+            ("micro_f1", confusion.micro_f1()),
+            ("weighted_f1", confusion.weighted_f1()),
+            ("mcc", confusion.mcc()),
+            ("cohen_kappa", confusion.cohen_kappa()),
         ])
     }
 
@@ -97,27 +89,6 @@ impl Metric for Classification {
     }
 
     fn reset(&mut self) {
-        self.confusion.reset();
-    }
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Fields {
-    classes: usize,
-    ignore_index: Option<i64>,
-}
-
-impl TryFrom<Fields> for Classification {
-    type Error = Error;
-
-    fn try_from(fields: Fields) -> Result<Self> {
-        Ok(Self { ignore_index: fields.ignore_index, ..Self::new(fields.classes)? })
-    }
-}
-
-impl From<Classification> for Fields {
-    fn from(metric: Classification) -> Self {
-        Self { classes: metric.confusion.classes(), ignore_index: metric.ignore_index }
+        self.0.confusion.reset();
     }
 }

@@ -19,6 +19,7 @@ mod binary;
 mod classification;
 mod config;
 mod confusion;
+mod counted;
 mod direction;
 mod observation;
 mod ranking;

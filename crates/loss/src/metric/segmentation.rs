@@ -4,7 +4,8 @@ use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 use taskweave_kernels::{Error, Named, Result, Target};
 
-use super::{Confusion, Direction, Metric, observation};
+use super::counted::Counted;
+use super::{Confusion, Direction, Metric};
 
 /// Overlap of predicted and true regions, over all elements of all samples.
 ///
@@ -33,11 +34,8 @@ use super::{Confusion, Direction, Metric, observation};
 /// # Ok::<(), taskweave_kernels::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "Fields", into = "Fields")]
-pub struct Segmentation {
-    confusion: Confusion,
-    ignore_index: Option<i64>,
-}
+#[serde(transparent)]
+pub struct Segmentation(Counted);
 
 impl Segmentation {
     /// Nothing seen yet.
@@ -45,18 +43,18 @@ impl Segmentation {
     /// # Errors
     /// [`Error::Parameter`] for less than two classes.
     pub fn new(classes: usize) -> Result<Self> {
-        Ok(Self { confusion: Confusion::new(classes)?, ignore_index: None })
+        Counted::new(classes).map(Self)
     }
 
     /// Leaves out elements with this label.
     pub fn with_ignore_index(mut self, label: i64) -> Self {
-        self.ignore_index = Some(label);
+        self.0.ignore_index = Some(label);
         self
     }
 
     /// The counts so far.
     pub fn confusion(&self) -> &Confusion {
-        &self.confusion
+        &self.0.confusion
     }
 }
 
@@ -65,21 +63,15 @@ impl Metric for Segmentation {
         if prediction.rank() < 3 {
             return Err(Error::shape("logits", "[batch, classes, …] of rank 3 or more", prediction.dims()));
         }
-        let classes = (self.confusion.classes(), self.ignore_index);
-        for (truth, predicted) in observation::classes("segmentation", prediction, target, classes)? {
-            self.confusion.count(truth, predicted);
-        }
-        Ok(())
+        self.0.update("segmentation", prediction, target)
     }
 
     fn values(&self) -> Result<Named<f64>> {
-        if self.confusion.total() == 0 {
-            return Err(observation::nothing_seen("segmentation"));
-        }
+        let confusion = self.0.seen("segmentation")?;
         Named::new([
-            ("mean_iou", self.confusion.mean_iou()),
-            ("mean_dice", self.confusion.mean_dice()),
-            ("pixel_accuracy", self.confusion.accuracy()),
+            ("mean_iou", confusion.mean_iou()),
+            ("mean_dice", confusion.mean_dice()),
+            ("pixel_accuracy", confusion.accuracy()),
         ])
     }
 
@@ -92,27 +84,6 @@ impl Metric for Segmentation {
     }
 
     fn reset(&mut self) {
-        self.confusion.reset();
-    }
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Fields {
-    classes: usize,
-    ignore_index: Option<i64>,
-}
-
-impl TryFrom<Fields> for Segmentation {
-    type Error = Error;
-
-    fn try_from(fields: Fields) -> Result<Self> {
-        Ok(Self { ignore_index: fields.ignore_index, ..Self::new(fields.classes)? })
-    }
-}
-
-impl From<Segmentation> for Fields {
-    fn from(metric: Segmentation) -> Self {
-        Self { classes: metric.confusion.classes(), ignore_index: metric.ignore_index }
+        self.0.confusion.reset();
     }
 }
