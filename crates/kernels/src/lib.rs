@@ -27,6 +27,7 @@ pub mod ops;
 pub mod optim;
 mod param;
 mod rng;
+mod simd;
 mod state;
 mod target;
 
