@@ -34,11 +34,29 @@ pub(crate) enum Onto {
     Nothing,
 }
 
+/// Multiplications below which a product is not worth sharing among threads.
+const SHARED: usize = 1 << 23;
+
 /// `out += a · b` or `out = a · b` on the calling thread, `out` in rows.
 ///
 /// # Panics
 /// Where the sizes do not fit together, which is an error of this crate and not of its input.
 pub(crate) fn multiply<T: Real>(onto: Onto, out: &mut [T], a: Matrix<'_, T>, b: Matrix<'_, T>) {
+    product(onto, out, [a, b], gemm::Parallelism::None);
+}
+
+/// The same on all threads of rayon's current pool. Threads share the places of `out`, and each of its numbers is
+/// summed in one order whatever their number.
+///
+/// # Panics
+/// As [`multiply`].
+pub(crate) fn multiply_shared<T: Real>(onto: Onto, out: &mut [T], a: Matrix<'_, T>, b: Matrix<'_, T>) {
+    let large = a.size[0] * a.size[1] * b.size[1] >= SHARED;
+    let threads = if large { gemm::Parallelism::Rayon(0) } else { gemm::Parallelism::None };
+    product(onto, out, [a, b], threads);
+}
+
+fn product<T: Real>(onto: Onto, out: &mut [T], [a, b]: [Matrix<'_, T>; 2], threads: gemm::Parallelism) {
     let ([m, k], [depth, n]) = (a.size, b.size);
     assert!(k == depth && out.len() == m * n, "matrix sizes: {:?} · {:?} into {}", a.size, b.size, out.len());
     assert!(a.values.len() == m * k && b.values.len() == k * n, "matrix sizes and their memory");
@@ -65,7 +83,7 @@ pub(crate) fn multiply<T: Real>(onto: Onto, out: &mut [T], a: Matrix<'_, T>, b: 
             false,
             false,
             false,
-            gemm::Parallelism::None,
+            threads,
         );
     }
 }
@@ -73,6 +91,24 @@ pub(crate) fn multiply<T: Real>(onto: Onto, out: &mut [T], a: Matrix<'_, T>, b: 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn threads_change_no_bit() {
+        let numbers = |n: usize| (0..n).map(|i| (i as f32 * 0.37).sin()).collect::<Vec<_>>();
+        for [m, n, k] in [[256, 256, 256], [129, 1031, 97], [64, 2048, 130], [2048, 65, 70]] {
+            let (a, b) = (numbers(m * k), numbers(k * n));
+            let mut out = vec![[vec![0.0; m * n], vec![0.0; m * n]]; 2];
+            for (threads, out) in [1, 2].into_iter().zip(&mut out) {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+                pool.install(|| {
+                    multiply_shared(Onto::Nothing, &mut out[0], Matrix::rows(&a, k), Matrix::rows(&b, n));
+                    let turned = [Matrix::rows(&a, m).transposed(), Matrix::rows(&b, k).transposed()];
+                    multiply_shared(Onto::Nothing, &mut out[1], turned[0], turned[1]);
+                });
+            }
+            assert_eq!(out[0], out[1]);
+        }
+    }
 
     #[test]
     fn multiplies_rows_and_transposes() {

@@ -1,11 +1,12 @@
 //! Shared words, differentiable tensor kernels and optimizers of taskweave.
 //!
 //! This crate is the floor of the house: every other crate stands on it and none of them is known here.
-//! It holds three things.
+//! It holds four things.
 //!
 //! - **Words** that all layers speak: [`Named`] (ordered, uniquely named values), [`Target`] (labels with a
 //!   weight), [`Rng`] (a random stream that forks by label), [`Param`] (a trainable tensor that knows what it
 //!   is and whose it is), [`State`] (what a stateful thing saves) and [`Error`].
+//! - **[`autograd`]**: functions with a backward pass of their own, and the tape that differentiates them.
 //! - **[`ops`]**: the differentiable functions that layers are made of. Layers call these, never a kernel, so
 //!   that a faster kernel changes nothing above.
 //! - **[`optim`]**: update rules and the optimizer that applies one of them to a set of parameters.
@@ -20,8 +21,10 @@
 //! It is no framework: there is no module system, no layer, no data set and no training loop here.
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+pub mod autograd;
 mod error;
 mod gemm;
+mod math;
 mod named;
 pub mod ops;
 pub mod optim;

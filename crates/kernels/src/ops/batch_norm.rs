@@ -11,10 +11,11 @@
 //! Sums are taken in f64, channel by channel, in the order of the batch.
 //! Reference: Ioffe and Szegedy, "Batch Normalization", ICML 2015.
 
-use candle_core::{CpuStorage, CustomOp3, DType, Layout, Shape, Tensor};
+use candle_core::{DType, Tensor, WithDType};
 use rayon::prelude::*;
 
 use super::host::{self, Real, for_real};
+use crate::autograd::{Call, Function, Gradient, apply};
 use crate::{Error, Result};
 
 /// Mean and biased variance of each channel, `[channels]` both.
@@ -126,7 +127,11 @@ pub fn batch_norm(
         Statistics::Fixed(_) => Source::Fixed,
     };
     let op = BatchNorm { grid, mean, inv_std, source };
-    Ok(x.contiguous()?.apply_op3(&weight.contiguous()?, &bias.contiguous()?, op)?)
+    let [input, scale, shift] = [x.contiguous()?, weight.contiguous()?, bias.contiguous()?];
+    for_real!(x.dtype(), T => {
+        let y = op.forward::<T>(&host::read(&input)?, &host::read(&scale)?, &host::read(&shift)?);
+        apply(op, &[x, weight, bias], y, x.shape())
+    })
 }
 
 fn composed(
@@ -278,45 +283,23 @@ fn lane_dot<T: Real>(x: &[T], dy: &[T], mean: f64) -> f64 {
     lanes.iter().sum()
 }
 
-impl CustomOp3 for BatchNorm {
+impl Function for BatchNorm {
     fn name(&self) -> &'static str {
         "batch_norm"
     }
 
-    fn cpu_fwd(
-        &self,
-        x: &CpuStorage,
-        lx: &Layout,
-        weight: &CpuStorage,
-        lw: &Layout,
-        bias: &CpuStorage,
-        lb: &Layout,
-    ) -> candle_core::Result<(CpuStorage, Shape)> {
-        for_real!(host::dtype(x), T => {
-            let y = self.forward::<T>(host::slice(x, lx)?, host::slice(weight, lw)?, host::slice(bias, lb)?);
-            Ok((host::stored(y), lx.shape().clone()))
-        })
-    }
-
-    fn bwd(
-        &self,
-        x: &Tensor,
-        weight: &Tensor,
-        _: &Tensor,
-        _: &Tensor,
-        dy: &Tensor,
-    ) -> candle_core::Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+    fn backward(&self, call: &Call<'_>, cotangent: &Tensor) -> Result<Vec<Option<Gradient>>> {
+        let (x, weight) = (call.inputs[0].contiguous()?, call.inputs[1].contiguous()?);
+        let dy = cotangent.contiguous()?;
         for_real!(x.dtype(), T => {
-            let scale: Vec<T> = weight.to_vec1()?;
-            let (dx, sums) = host::with_values::<T, _>(x, |x| host::with_values::<T, _>(dy, |dy| {
-                let sums = self.sums(x, dy);
-                Ok((self.backward([x, dy], &scale, &sums), sums))
-            }))?;
-            let column = |i: usize| {
-                let values: Vec<f64> = sums.iter().map(|s| s[i]).collect();
-                Tensor::from_vec(values, sums.len(), x.device())?.to_dtype(x.dtype())
+            let (x, dy, scale) = (host::read::<T>(&x)?, host::read::<T>(&dy)?, host::read::<T>(&weight)?);
+            let sums = self.sums(&x, &dy);
+            let dx = self.backward([&x, &dy], &scale, &sums);
+            let column = |i: usize| -> Result<Gradient> {
+                let values: Vec<T> = sums.iter().map(|s| T::from_f64(s[i])).collect();
+                Ok(host::tensor(values, &weight)?.into())
             };
-            Ok((Some(Tensor::from_vec(dx, x.shape(), x.device())?), Some(column(1)?), Some(column(0)?)))
+            Ok(vec![Some(host::tensor(dx, call.output)?.into()), Some(column(1)?), Some(column(0)?)])
         })
     }
 }

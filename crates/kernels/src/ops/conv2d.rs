@@ -9,13 +9,14 @@
 //! a fixed number of parts and adds the parts' weight gradients in order, so that sums do not depend on the
 //! number of threads.
 
-use candle_core::{CpuStorage, CustomOp3, Layout, Shape, Tensor};
+use candle_core::Tensor;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::host::{self, Real, for_real};
 use super::resize::dims4;
 use super::unfold::Window;
+use crate::autograd::{Call, Function, Gradient, apply};
 use crate::gemm::{Matrix, Onto, multiply};
 use crate::{Error, Result};
 
@@ -85,7 +86,12 @@ pub fn conv2d(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, config: Conv2d
         Some(bias) => bias.contiguous()?,
         None => Tensor::zeros(plan.out, x.dtype(), x.device())?,
     };
-    Ok(x.contiguous()?.apply_op3(&weight.contiguous()?, &bias, plan)?)
+    let [rows, columns] = plan.window.output;
+    let (input, kernel) = (x.contiguous()?, weight.contiguous()?);
+    for_real!(x.dtype(), T => {
+        let y = plan.forward::<T>(&host::read(&input)?, &host::read(&kernel)?, &host::read(&bias)?);
+        apply(plan, &[x, weight, &bias], y, (plan.batch, plan.out, rows, columns))
+    })
 }
 
 /// All sizes of one convolution, checked against each other.
@@ -314,47 +320,20 @@ enum Wanted {
     Parameters,
 }
 
-impl CustomOp3 for Plan {
+impl Function for Plan {
     fn name(&self) -> &'static str {
         "conv2d"
     }
 
-    fn cpu_fwd(
-        &self,
-        x: &CpuStorage,
-        lx: &Layout,
-        weight: &CpuStorage,
-        lw: &Layout,
-        bias: &CpuStorage,
-        lb: &Layout,
-    ) -> candle_core::Result<(CpuStorage, Shape)> {
-        let [rows, columns] = self.window.output;
-        for_real!(host::dtype(x), T => {
-            let y = self.forward::<T>(host::slice(x, lx)?, host::slice(weight, lw)?, host::slice(bias, lb)?);
-            Ok((host::stored(y), Shape::from((self.batch, self.out, rows, columns))))
-        })
-    }
-
-    fn bwd(
-        &self,
-        x: &Tensor,
-        weight: &Tensor,
-        bias: &Tensor,
-        _: &Tensor,
-        dy: &Tensor,
-    ) -> candle_core::Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let wanted = if x.track_op() { Wanted::All } else { Wanted::Parameters };
+    fn backward(&self, call: &Call<'_>, cotangent: &Tensor) -> Result<Vec<Option<Gradient>>> {
+        let wanted = if call.wants(0) { Wanted::All } else { Wanted::Parameters };
+        let (x, weight) = (call.inputs[0].contiguous()?, call.inputs[1].contiguous()?);
+        let dy = cotangent.contiguous()?;
         for_real!(x.dtype(), T => {
-            let g = host::with_values::<T, _>(x, |x| host::with_values(weight, |w| {
-                host::with_values(dy, |dy| Ok(self.backward([x, dy], w, wanted)))
-            }))?;
-            let dx = match wanted {
-                Wanted::All => Some(Tensor::from_vec(g.dx, x.shape(), x.device())?),
-                Wanted::Parameters => None,
-            };
-            let dw = Tensor::from_vec(g.dw, weight.shape(), x.device())?;
-            let db = bias.track_op().then(|| Tensor::from_vec(g.db, self.out, x.device())).transpose()?;
-            Ok((dx, Some(dw), db))
+            let g = self.backward::<T>([&host::read(&x)?, &host::read(&dy)?], &host::read(&weight)?, wanted);
+            let dx = (wanted == Wanted::All).then(|| host::tensor(g.dx, &x)).transpose()?;
+            let (dw, db) = (host::tensor(g.dw, &weight)?, host::tensor(g.db, &call.inputs[2])?);
+            Ok(vec![dx.map(Gradient::from), Some(dw.into()), Some(db.into())])
         })
     }
 }

@@ -1,15 +1,23 @@
 //! From candle's tensors to slices in memory and back, for the kernels that run on the CPU.
 
-use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, DType, Layout, Result, Storage, Tensor, WithDType};
+use std::cell::RefCell;
+use std::marker::PhantomData;
+use std::ops::{Deref, Range};
+
+use candle_core::{CpuStorage, DType, Device, InplaceOp1, Layout, Result, Storage, Tensor, WithDType, bail};
 
 /// The number types that the CPU kernels are written for.
 pub(crate) trait Real: WithDType {
     fn is_finite(self) -> bool;
     fn is_nan(self) -> bool;
+    fn slice_mut(storage: &mut CpuStorage) -> Option<&mut [Self]>;
 }
 
 impl Real for f32 {
+    fn slice_mut(storage: &mut CpuStorage) -> Option<&mut [Self]> {
+        if let CpuStorage::F32(values) = storage { Some(values) } else { None }
+    }
+
     fn is_finite(self) -> bool {
         self.is_finite()
     }
@@ -20,6 +28,10 @@ impl Real for f32 {
 }
 
 impl Real for f64 {
+    fn slice_mut(storage: &mut CpuStorage) -> Option<&mut [Self]> {
+        if let CpuStorage::F64(values) = storage { Some(values) } else { None }
+    }
+
     fn is_finite(self) -> bool {
         self.is_finite()
     }
@@ -30,36 +42,75 @@ impl Real for f64 {
 }
 
 /// Whether the kernels of this crate apply; elsewhere candle's own operations do the work.
-pub(super) fn applies(x: &Tensor) -> bool {
+pub(crate) fn applies(x: &Tensor) -> bool {
     x.device().is_cpu() && matches!(x.dtype(), DType::F32 | DType::F64)
 }
 
-/// The dtype of a storage.
-pub(super) fn dtype(storage: &CpuStorage) -> DType {
-    BackendStorage::dtype(storage)
+/// The values of a contiguous CPU tensor in row-major order.
+pub(crate) fn read<'a, T: Real>(x: &'a Tensor) -> Result<impl Deref<Target = [T]> + 'a> {
+    let (storage, layout) = x.storage_and_layout();
+    let Some((start, end)) = layout.contiguous_offsets() else {
+        return Err(candle_core::Error::RequiresContiguous { op: "taskweave kernel" }.bt());
+    };
+    if let Storage::Cpu(cpu) = &*storage {
+        T::cpu_storage_as_slice(cpu)?;
+    } else {
+        bail!("expected a tensor on the CPU");
+    }
+    Ok(Values { storage, range: start..end, number: PhantomData })
 }
 
-/// The contiguous values behind a storage and its layout.
-pub(super) fn slice<'a, T: Real>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [T]> {
-    let (start, end) = layout
-        .contiguous_offsets()
-        .ok_or_else(|| candle_core::Error::RequiresContiguous { op: "taskweave kernel" }.bt())?;
-    Ok(&T::cpu_storage_as_slice(storage)?[start..end])
+/// Values that are read while nothing may change them.
+struct Values<S, T> {
+    storage: S,
+    range: Range<usize>,
+    number: PhantomData<T>,
 }
 
-/// The storage of freshly computed values.
-pub(super) fn stored<T: Real>(values: Vec<T>) -> CpuStorage {
-    T::to_cpu_storage_owned(values)
+impl<S: Deref<Target = Storage>, T: Real> Deref for Values<S, T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        match &*self.storage {
+            // `read` has seen both succeed.
+            Storage::Cpu(cpu) => T::cpu_storage_as_slice(cpu).map_or(&[], |all| &all[self.range.clone()]),
+            _ => &[],
+        }
+    }
+}
+
+/// Lets `f` change the values of a contiguous CPU tensor.
+pub(crate) fn change<T: Real>(x: &Tensor, f: impl FnOnce(&mut [T])) -> Result<()> {
+    x.inplace_op1(&Change(RefCell::new(Some(f)), PhantomData))
+}
+
+struct Change<F, T>(RefCell<Option<F>>, PhantomData<fn(T)>);
+
+impl<T: Real, F: FnOnce(&mut [T])> InplaceOp1 for Change<F, T> {
+    fn name(&self) -> &'static str {
+        "change"
+    }
+
+    fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> Result<()> {
+        match (T::slice_mut(storage), layout.contiguous_offsets(), self.0.take()) {
+            (Some(values), Some((start, end)), Some(f)) => {
+                f(&mut values[start..end]);
+                Ok(())
+            }
+            _ => bail!("expected a contiguous {:?} tensor on the CPU", T::DTYPE),
+        }
+    }
+}
+
+/// The tensor of freshly computed values, without a gradient.
+pub(crate) fn tensor<T: Real>(values: Vec<T>, like: &Tensor) -> Result<Tensor> {
+    Tensor::from_vec(values, like.shape(), &Device::Cpu)
 }
 
 /// Calls `f` with the values of a CPU tensor in row-major order.
 pub(crate) fn with_values<T: Real, R>(x: &Tensor, f: impl FnOnce(&[T]) -> Result<R>) -> Result<R> {
     let x = x.contiguous()?;
-    let (storage, layout) = x.storage_and_layout();
-    match &*storage {
-        Storage::Cpu(cpu) => f(slice(cpu, layout)?),
-        _ => Err(candle_core::Error::Msg("expected a tensor on the CPU".into()).bt()),
-    }
+    f(&*read(&x)?)
 }
 
 /// Runs a generic expression for the dtype of a tensor that [`applies`] has accepted.
@@ -77,4 +128,4 @@ macro_rules! for_real {
         }
     };
 }
-pub(super) use for_real;
+pub(crate) use for_real;

@@ -1,8 +1,18 @@
 //! Affine map.
 
 use candle_core::Tensor;
+use rayon::prelude::*;
 
+use super::activation::{Activation, Kept};
+use super::host::{self, for_real};
+use crate::autograd::{Call, Function, Gradient, apply};
+use crate::gemm::{Matrix, Onto, multiply_shared};
+use crate::math::Exp;
+use crate::simd::wide;
 use crate::{Error, Result};
+
+/// Rows whose sum is taken before it is added to the others', so that sums do not depend on the threads.
+const ROWS: usize = 128;
 
 /// `x Wᵀ + b` over the last dimension.
 ///
@@ -10,7 +20,8 @@ use crate::{Error, Result};
 /// `x [.., in]`, `weight [out, in]`, `bias [out]` → `[.., out]`, all of one floating-point dtype.
 ///
 /// # Errors
-/// [`Error::Shape`] where `x` has no dimension `in` last.
+/// [`Error::Shape`] where `x` has no dimension `in` last, or `bias` is not `[out]`; [`Error::DType`] where the
+/// dtypes differ.
 ///
 /// # Example
 /// ```
@@ -23,17 +34,179 @@ use crate::{Error, Result};
 /// # Ok::<(), taskweave_kernels::Error>(())
 /// ```
 pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
-    let (out, width) = weight.dims2()?;
-    let Some((&last, leading)) = x.dims().split_last() else {
-        return Err(Error::shape("input of linear", format!("[.., {width}]"), x.dims()));
+    linear_then(x, [Some(weight), bias], Activation::Identity)
+}
+
+/// An activation of `x Wᵀ + b` as one function, without the sums kept where the activation allows it.
+///
+/// `parameters` are weight and bias.
+///
+/// # Shapes
+/// As [`linear`].
+///
+/// # Errors
+/// As [`linear`], and [`Error::Parameter`] without a weight.
+///
+/// # Example
+/// ```
+/// use candle_core::{Device, Tensor};
+/// use taskweave_kernels::ops::{Activation, linear_then};
+/// let x = Tensor::new(&[[1f32, -2.0]], &Device::Cpu)?;
+/// let weight = Tensor::new(&[[3f32, 4.0], [3.0, 1.0]], &Device::Cpu)?;
+/// let y = linear_then(&x, [Some(&weight), None], Activation::Relu)?;
+/// assert_eq!(y.to_vec2::<f32>()?, [[0.0, 1.0]]);
+/// # Ok::<(), taskweave_kernels::Error>(())
+/// ```
+pub fn linear_then(
+    x: &Tensor,
+    [weight, bias]: [Option<&Tensor>; 2],
+    activation: Activation,
+) -> Result<Tensor> {
+    let Some(weight) = weight else {
+        return Err(Error::parameter("weight of linear", "a tensor", "none"));
     };
-    if last != width {
-        return Err(Error::shape("input of linear", format!("[.., {width}]"), x.dims()));
+    let shape = checked(x, weight, bias)?;
+    if !host::applies(x) {
+        return composed(x, weight, bias, activation);
     }
-    let rows = leading.iter().product::<usize>();
+    let (input, matrix) = (x.contiguous()?, weight.contiguous()?);
+    let bias_values = bias.map(Tensor::contiguous).transpose()?;
+    let mut inputs = vec![x, weight];
+    inputs.extend(bias);
+    for_real!(x.dtype(), T => {
+        let mut y = product::<T>(&host::read(&input)?, &host::read(&matrix)?, weight.dims2()?.1);
+        if let Some(bias) = &bias_values {
+            add_bias::<T>(&mut y, &host::read(bias)?);
+        }
+        let kept = match activation.keeps() {
+            Kept::Input => Some(Tensor::from_slice(&y, shape.as_slice(), x.device())?),
+            Kept::Output => None,
+        };
+        activation.map(&mut y);
+        apply(Linear { activation, kept }, &inputs, y, shape)
+    })
+}
+
+fn checked(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Vec<usize>> {
+    let (out, width) = weight.dims2()?;
+    let leading = match x.dims().split_last() {
+        Some((&last, leading)) if last == width => leading,
+        _ => return Err(Error::shape("input of linear", format!("[.., {width}]"), x.dims())),
+    };
+    if let Some(bias) = bias.filter(|b| b.dims() != [out]) {
+        return Err(Error::shape("bias of linear", format!("[{out}]"), bias.dims()));
+    }
+    for (what, tensor) in [("weight", Some(weight)), ("bias", bias)] {
+        if let Some(tensor) = tensor.filter(|t| t.dtype() != x.dtype()) {
+            let expected = format!("{:?}, as the input", x.dtype());
+            return Err(Error::dtype(format!("{what} of linear"), expected, tensor.dtype()));
+        }
+    }
+    Ok([leading, &[out]].concat())
+}
+
+fn composed(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, activation: Activation) -> Result<Tensor> {
+    let (out, width) = weight.dims2()?;
+    let (leading, rows) = (&x.dims()[..x.rank() - 1], x.elem_count() / width.max(1));
     let mut y = x.reshape((rows, width))?.matmul(&weight.t()?)?;
     if let Some(bias) = bias {
         y = y.broadcast_add(bias)?;
     }
-    Ok(y.reshape([leading, &[out]].concat())?)
+    activation.composed(&y.reshape([leading, &[out]].concat())?)
+}
+
+/// x Wᵀ
+pub(super) fn product<T: Exp>(x: &[T], weight: &[T], width: usize) -> Vec<T> {
+    let (rows, out) = match width {
+        0 => (0, 0),
+        _ => (x.len() / width, weight.len() / width),
+    };
+    let mut y = vec![T::zero(); rows * out];
+    multiply_shared(Onto::Nothing, &mut y, Matrix::rows(x, width), Matrix::rows(weight, width).transposed());
+    y
+}
+
+fn add_bias<T: Exp>(y: &mut [T], bias: &[T]) {
+    y.par_chunks_mut(bias.len().max(1) * ROWS).for_each(|rows| {
+        wide(
+            #[inline(always)]
+            || {
+                for row in rows.chunks_mut(bias.len()) {
+                    row.iter_mut().zip(bias).for_each(|(y, &b)| *y += b);
+                }
+            },
+        );
+    });
+}
+
+/// The sum over rows of `columns` values.
+pub(super) fn column_sums<T: Exp>(values: &[T], columns: usize) -> Vec<T> {
+    let of_block = |rows: &[T]| {
+        let mut sums = vec![T::zero(); columns];
+        wide(
+            #[inline(always)]
+            || {
+                for row in rows.chunks(columns) {
+                    sums.iter_mut().zip(row).for_each(|(sum, &v)| *sum += v);
+                }
+            },
+        );
+        sums
+    };
+    let parts: Vec<Vec<T>> = values.par_chunks(columns.max(1) * ROWS).map(of_block).collect();
+    let mut sums = vec![T::zero(); columns];
+    for part in parts {
+        sums.iter_mut().zip(part).for_each(|(sum, v)| *sum += v);
+    }
+    sums
+}
+
+struct Linear {
+    activation: Activation,
+    /// The sums before the activation, where its slope is computed from them.
+    kept: Option<Tensor>,
+}
+
+impl Linear {
+    fn gradients<T: Exp>(&self, call: &Call<'_>, dz: &[T]) -> Result<Vec<Option<Gradient>>> {
+        let (x, weight) = (call.inputs[0].contiguous()?, call.inputs[1].contiguous()?);
+        let (out, width) = weight.dims2()?;
+        let dz_rows = Matrix::rows(dz, out);
+        let mut gradients = vec![None, None];
+        if call.wants(0) {
+            let mut dx = vec![T::zero(); x.elem_count()];
+            let weight = host::read::<T>(&weight)?;
+            multiply_shared(Onto::Nothing, &mut dx, dz_rows, Matrix::rows(&weight, width));
+            gradients[0] = Some(host::tensor(dx, &x)?.into());
+        }
+        if call.wants(1) {
+            let mut dw = vec![T::zero(); weight.elem_count()];
+            let x = host::read::<T>(&x)?;
+            multiply_shared(Onto::Nothing, &mut dw, dz_rows.transposed(), Matrix::rows(&x, width));
+            gradients[1] = Some(host::tensor(dw, &weight)?.into());
+        }
+        if let Some(bias) = call.inputs.get(2) {
+            let db = call.wants(2).then(|| host::tensor(column_sums(dz, out), bias)).transpose()?;
+            gradients.push(db.map(Gradient::from));
+        }
+        Ok(gradients)
+    }
+}
+
+impl Function for Linear {
+    fn name(&self) -> &'static str {
+        "linear"
+    }
+
+    fn backward(&self, call: &Call<'_>, cotangent: &Tensor) -> Result<Vec<Option<Gradient>>> {
+        let dy = cotangent.contiguous()?;
+        for_real!(dy.dtype(), T => {
+            let dy = host::read::<T>(&dy)?;
+            if self.activation == Activation::Identity {
+                return self.gradients(call, &dy);
+            }
+            let kept = self.kept.as_ref().unwrap_or(call.output);
+            self.gradients(call, &self.activation.pull::<T>(&dy, &host::read(kept)?))
+        })
+    }
 }

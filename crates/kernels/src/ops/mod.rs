@@ -1,8 +1,8 @@
 //! Differentiable functions that layers are made of.
 //!
 //! Layers call these and nothing below them, so that a faster kernel changes nothing above. On the CPU, in f32
-//! and f64, each function of the first table is a single node of candle's graph with a backward pass of its
-//! own, parallel over images, rows or channels in a fixed split: results do not depend on the number of threads.
+//! and f64, each function of the first table is a single [`Function`](crate::autograd::Function) with a backward
+//! pass of its own, parallel over images, rows or channels in a fixed split: results do not depend on the number of threads.
 //! Elsewhere the same functions are compositions of candle's operations.
 //!
 //! | function | formula | needs |
@@ -11,16 +11,17 @@
 //! | [`batch_norm`] | γ (x − μ) / √(σ² + ε) + β per channel | more than one value per channel to train |
 //! | [`max_pool2d`] | largest value per window | window within the image |
 //! | [`upsample_nearest2d`] | every pixel repeated scale × scale times | scale ≥ 1 |
-//! | [`relu`] | max(x, 0) | – |
+//! | [`linear`], [`linear_then`] | x Wᵀ + b, and an activation of it | – |
+//! | [`activate`], [`relu`] | an [`Activation`] of every value | – |
 //!
 //! | composition | formula |
 //! | --- | --- |
-//! | [`linear`] | x Wᵀ + b |
 //! | [`global_avg_pool2d`] | mean over height and width |
 //! | [`pixel_shuffle`] | channels to space |
 //! | [`dropout`] | x ∘ mask / (1 − p), mask from an [`Rng`](crate::Rng) |
 //! | [`all_finite`] | whether no value is NaN or infinite |
 
+mod activation;
 mod batch_norm;
 mod conv2d;
 mod dropout;
@@ -28,15 +29,14 @@ mod finite;
 pub(crate) mod host;
 mod linear;
 mod pool;
-mod relu;
 mod resize;
 mod unfold;
 
+pub use activation::{Activation, activate, relu};
 pub use batch_norm::{ChannelStats, Statistics, batch_norm, channel_stats};
 pub use conv2d::{Conv2d, conv2d};
 pub use dropout::dropout;
 pub use finite::all_finite;
-pub use linear::linear;
+pub use linear::{linear, linear_then};
 pub use pool::{global_avg_pool2d, max_pool2d};
-pub use relu::relu;
 pub use resize::{pixel_shuffle, upsample_nearest2d};

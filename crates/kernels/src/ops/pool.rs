@@ -1,10 +1,11 @@
 //! Pooling over windows of an image.
 
-use candle_core::{CpuStorage, CustomOp1, Layout, Shape, Tensor};
+use candle_core::Tensor;
 use rayon::prelude::*;
 
 use super::host::{self, Real, for_real};
 use super::resize::dims4;
+use crate::autograd::{Call, Function, Gradient, apply};
 use crate::{Error, Result};
 
 /// The largest value of each `kernel × kernel` window, windows `stride` apart, none beyond the border.
@@ -26,7 +27,7 @@ use crate::{Error, Result};
 /// # Ok::<(), taskweave_kernels::Error>(())
 /// ```
 pub fn max_pool2d(x: &Tensor, kernel: usize, stride: usize) -> Result<Tensor> {
-    let [.., h, w] = dims4(x, "input of max_pool2d")?;
+    let [b, c, h, w] = dims4(x, "input of max_pool2d")?;
     if kernel == 0 || stride == 0 {
         return Err(Error::parameter(
             "kernel and stride of max_pool2d",
@@ -38,10 +39,14 @@ pub fn max_pool2d(x: &Tensor, kernel: usize, stride: usize) -> Result<Tensor> {
         let expected = format!("[batch, channels, ≥ {kernel}, ≥ {kernel}]");
         return Err(Error::shape("input of max_pool2d", expected, x.dims()));
     }
-    if host::applies(x) {
-        return Ok(x.contiguous()?.apply_op1(MaxPool { kernel, stride })?);
+    if !host::applies(x) {
+        return Ok(x.max_pool2d_with_stride(kernel, stride)?);
     }
-    Ok(x.max_pool2d_with_stride(kernel, stride)?)
+    let (op, input) = (MaxPool { kernel, stride }, x.contiguous()?);
+    for_real!(x.dtype(), T => {
+        let values = op.forward::<T>(&host::read(&input)?, [h, w]);
+        apply(op, &[x], values, [b, c, op.output(h), op.output(w)].as_slice())
+    })
 }
 
 /// The mean over height and width.
@@ -75,6 +80,25 @@ impl MaxPool {
         (size - self.kernel) / self.stride + 1
     }
 
+    fn forward<T: Real>(&self, x: &[T], [h, w]: [usize; 2]) -> Vec<T> {
+        let windows = self.output(h) * self.output(w);
+        let mut y = vec![T::zero(); x.len() / (h * w) * windows];
+        y.par_chunks_mut(windows).zip(x.par_chunks(h * w)).for_each(|(y, x)| {
+            self.each_winner(x, [h, w], |window, at| y[window] = x[at]);
+        });
+        y
+    }
+
+    fn backward<T: Real>(&self, x: &[T], dy: &[T], [h, w]: [usize; 2]) -> Vec<T> {
+        let windows = self.output(h) * self.output(w);
+        let mut dx = vec![T::zero(); x.len()];
+        let planes = x.par_chunks(h * w).zip(dy.par_chunks(windows));
+        dx.par_chunks_mut(h * w).zip(planes).for_each(|(dx, (x, dy))| {
+            self.each_winner(x, [h, w], |window, at| dx[at] += dy[window]);
+        });
+        dx
+    }
+
     /// Calls `f(window, place)` with the place of the largest value of each window of one plane. A NaN wins, so
     /// that it is not hidden.
     fn each_winner<T: Real>(&self, x: &[T], [h, w]: [usize; 2], mut f: impl FnMut(usize, usize)) {
@@ -101,37 +125,17 @@ impl MaxPool {
     }
 }
 
-impl CustomOp1 for MaxPool {
+impl Function for MaxPool {
     fn name(&self) -> &'static str {
         "max_pool2d"
     }
 
-    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> candle_core::Result<(CpuStorage, Shape)> {
-        let (b, c, h, w) = layout.shape().dims4()?;
-        let (rows, columns) = (self.output(h), self.output(w));
-        for_real!(host::dtype(x), T => {
-            let x = host::slice::<T>(x, layout)?;
-            let mut y: Vec<T> = vec![0.0; b * c * rows * columns];
-            y.par_chunks_mut(rows * columns).zip(x.par_chunks(h * w)).for_each(|(y, x)| {
-                self.each_winner(x, [h, w], |window, at| y[window] = x[at]);
-            });
-            Ok((host::stored(y), Shape::from((b, c, rows, columns))))
-        })
-    }
-
-    fn bwd(&self, x: &Tensor, _: &Tensor, dy: &Tensor) -> candle_core::Result<Option<Tensor>> {
-        let (_, _, h, w) = x.dims4()?;
-        let windows = self.output(h) * self.output(w);
-        for_real!(x.dtype(), T => {
-            let dx = host::with_values::<T, _>(x, |x| host::with_values::<T, _>(dy, |dy| {
-                let mut dx: Vec<T> = vec![0.0; x.len()];
-                let planes = x.par_chunks(h * w).zip(dy.par_chunks(windows));
-                dx.par_chunks_mut(h * w).zip(planes).for_each(|(dx, (x, dy))| {
-                    self.each_winner(x, [h, w], |window, at| dx[at] += dy[window]);
-                });
-                Ok(dx)
-            }))?;
-            Ok(Some(Tensor::from_vec(dx, x.shape(), x.device())?))
-        })
+    fn backward(&self, call: &Call<'_>, cotangent: &Tensor) -> Result<Vec<Option<Gradient>>> {
+        let (x, dy) = (call.inputs[0].contiguous()?, cotangent.contiguous()?);
+        let [.., h, w] = dims4(&x, "input of max_pool2d")?;
+        let dx = for_real!(x.dtype(), T => {
+            host::tensor(self.backward::<T>(&host::read(&x)?, &host::read(&dy)?, [h, w]), &x)?
+        });
+        Ok(vec![Some(dx.into())])
     }
 }

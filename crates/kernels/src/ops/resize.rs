@@ -1,9 +1,10 @@
 //! Up-sampling by whole factors.
 
-use candle_core::{CpuStorage, CustomOp1, Layout, Shape, Tensor};
+use candle_core::Tensor;
 use rayon::prelude::*;
 
 use super::host::{self, Real, for_real};
+use crate::autograd::{Call, Function, Gradient, apply};
 use crate::{Error, Result};
 
 /// Repeats every pixel `scale × scale` times; the gradient of a pixel is the sum over its copies.
@@ -28,7 +29,11 @@ pub fn upsample_nearest2d(x: &Tensor, scale: usize) -> Result<Tensor> {
         return Err(Error::parameter("scale", "at least 1", scale));
     }
     if host::applies(x) {
-        return Ok(x.contiguous()?.apply_op1(Nearest { scale })?);
+        let input = x.contiguous()?;
+        return for_real!(x.dtype(), T => {
+            let values = repeat::<T>(&host::read(&input)?, [h, w], scale);
+            apply(Nearest { scale }, &[x], values, (batch, channels, h * scale, w * scale))
+        });
     }
     // Candle's own operation overwrites the gradient of its input instead of adding to it.
     let x = x.reshape((batch, channels, h, 1, w, 1))?;
@@ -76,26 +81,18 @@ struct Nearest {
     scale: usize,
 }
 
-impl CustomOp1 for Nearest {
+impl Function for Nearest {
     fn name(&self) -> &'static str {
         "upsample_nearest2d"
     }
 
-    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> candle_core::Result<(CpuStorage, Shape)> {
-        let (b, c, h, w) = layout.shape().dims4()?;
-        let shape = Shape::from((b, c, h * self.scale, w * self.scale));
-        for_real!(host::dtype(x), T => {
-            let y = repeat::<T>(host::slice(x, layout)?, [h, w], self.scale);
-            Ok((host::stored(y), shape))
-        })
-    }
-
-    fn bwd(&self, x: &Tensor, _: &Tensor, dy: &Tensor) -> candle_core::Result<Option<Tensor>> {
-        let (_, _, h, w) = x.dims4()?;
-        for_real!(x.dtype(), T => {
-            let dx = host::with_values::<T, _>(dy, |dy| Ok(collect(dy, [h, w], self.scale)))?;
-            Ok(Some(Tensor::from_vec(dx, x.shape(), x.device())?))
-        })
+    fn backward(&self, call: &Call<'_>, cotangent: &Tensor) -> Result<Vec<Option<Gradient>>> {
+        let (x, dy) = (&call.inputs[0], cotangent.contiguous()?);
+        let [.., h, w] = dims4(x, "input of upsample_nearest2d")?;
+        let dx = for_real!(x.dtype(), T => {
+            host::tensor(collect::<T>(&host::read(&dy)?, [h, w], self.scale), x)?
+        });
+        Ok(vec![Some(dx.into())])
     }
 }
 
