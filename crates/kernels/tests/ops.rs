@@ -1,25 +1,11 @@
 //! Every differentiable function against central differences in f64, in f32, and with one and two threads.
 
+mod gradcheck;
+
 use candle_core::{DType, Device, Tensor, Var};
+use gradcheck::{Row, assert_close, check_all, flat, row};
 use taskweave_kernels::ops::{self, ChannelStats, Conv2d, Statistics};
 use taskweave_kernels::{Error, Result, Rng};
-
-type Function = Box<dyn Fn(&[Tensor]) -> Result<Tensor> + Send + Sync>;
-
-/// One row of the table: a function, and the shapes of its arguments.
-struct Row {
-    name: &'static str,
-    shapes: Vec<Vec<usize>>,
-    f: Function,
-}
-
-fn row(
-    name: &'static str,
-    shapes: &[&[usize]],
-    f: impl Fn(&[Tensor]) -> Result<Tensor> + Send + Sync + 'static,
-) -> Row {
-    Row { name, shapes: shapes.iter().map(|s| s.to_vec()).collect(), f: Box::new(f) }
-}
 
 fn conv(name: &'static str, x: [usize; 4], weight: [usize; 4], config: Conv2d) -> Row {
     row(name, &[&x, &weight, &[weight[0]]], move |a| ops::conv2d(&a[0], &a[1], Some(&a[2]), config))
@@ -85,84 +71,9 @@ fn table() -> Vec<Row> {
     ]
 }
 
-fn arguments(row: &Row, dtype: DType) -> Vec<Var> {
-    let mut rng = Rng::new(11).fork(row.name);
-    let argument = |shape: &Vec<usize>| {
-        let values: Vec<f64> = (0..shape.iter().product()).map(|_| rng.normal()).collect();
-        let tensor = Tensor::from_vec(values, shape.as_slice(), &Device::Cpu).unwrap();
-        Var::from_tensor(&tensor.to_dtype(dtype).unwrap()).unwrap()
-    };
-    row.shapes.iter().map(argument).collect()
-}
-
-/// A scalar of the result in which every element counts differently.
-fn objective(row: &Row, arguments: &[Tensor]) -> Tensor {
-    let y = (row.f)(arguments).unwrap();
-    let mut rng = Rng::new(12);
-    let weights: Vec<f64> = (0..y.elem_count()).map(|_| rng.normal()).collect();
-    let weights = Tensor::from_vec(weights, y.shape(), &Device::Cpu).unwrap().to_dtype(y.dtype()).unwrap();
-    (y * weights).unwrap().sum_all().unwrap()
-}
-
-fn gradients(row: &Row, dtype: DType) -> Vec<Vec<f64>> {
-    let vars = arguments(row, dtype);
-    let tensors: Vec<Tensor> = vars.iter().map(|v| v.as_tensor().clone()).collect();
-    let grads = objective(row, &tensors).backward().unwrap();
-    vars.iter().map(|v| flat(grads.get(v).unwrap())).collect()
-}
-
-fn flat(x: &Tensor) -> Vec<f64> {
-    x.to_dtype(DType::F64).unwrap().flatten_all().unwrap().to_vec1().unwrap()
-}
-
-fn central_differences(row: &Row, argument: usize) -> Vec<f64> {
-    let tensors: Vec<Tensor> = arguments(row, DType::F64).iter().map(|v| v.as_tensor().clone()).collect();
-    let values = flat(&tensors[argument]);
-    let h = 1e-5;
-    let moved = |i: usize, by: f64| {
-        let mut values = values.clone();
-        values[i] += by;
-        let mut all = tensors.clone();
-        all[argument] = Tensor::from_vec(values, tensors[argument].shape(), &Device::Cpu).unwrap();
-        objective(row, &all).to_scalar::<f64>().unwrap()
-    };
-    (0..values.len()).map(|i| (moved(i, h) - moved(i, -h)) / (2.0 * h)).collect()
-}
-
-fn assert_close(name: &str, found: &[f64], expected: &[f64], tolerance: f64) {
-    assert_eq!(found.len(), expected.len(), "{name}");
-    let scale = expected.iter().fold(1.0, |m: f64, v| m.max(v.abs()));
-    for (i, (a, b)) in found.iter().zip(expected).enumerate() {
-        assert!((a - b).abs() <= tolerance * scale, "{name}, element {i}: {a} instead of {b}");
-    }
-}
-
 #[test]
-fn gradients_equal_central_differences() {
-    for row in table() {
-        for (i, gradient) in gradients(&row, DType::F64).iter().enumerate() {
-            let name = format!("{}, argument {i}", row.name);
-            assert_close(&name, gradient, &central_differences(&row, i), 1e-7);
-        }
-    }
-}
-
-#[test]
-fn single_precision_follows_double_precision() {
-    for row in table() {
-        for (single, double) in gradients(&row, DType::F32).iter().zip(gradients(&row, DType::F64)) {
-            assert_close(row.name, single, &double, 2e-5);
-        }
-    }
-}
-
-#[test]
-fn the_number_of_threads_changes_no_bit() {
-    let all = |threads: usize| -> Vec<Vec<Vec<f64>>> {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        pool.install(|| table().iter().map(|row| gradients(row, DType::F32)).collect())
-    };
-    assert_eq!(all(1), all(2));
+fn gradients_are_right() {
+    check_all(&table());
 }
 
 /// Candle's own convolution is the second opinion on values; it loops over the definition.
