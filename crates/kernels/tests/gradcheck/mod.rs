@@ -3,6 +3,7 @@
 #![allow(dead_code)]
 
 use candle_core::{DType, Device, Tensor, Var};
+use taskweave_kernels::autograd::record;
 use taskweave_kernels::{Result, Rng};
 
 pub type Function = Box<dyn Fn(&[Tensor]) -> Result<Tensor> + Send + Sync>;
@@ -27,6 +28,8 @@ pub fn check_all(table: &[Row]) {
     gradients_equal_central_differences(table);
     single_precision_follows_double_precision(table);
     the_number_of_threads_changes_no_bit(table);
+    a_tape_gives_the_same_bits(table);
+    one_gradient_alone_is_the_same(table);
 }
 
 fn gradients_equal_central_differences(table: &[Row]) {
@@ -52,6 +55,33 @@ fn the_number_of_threads_changes_no_bit(table: &[Row]) {
         pool.install(|| table.iter().map(|row| gradients(row, DType::F32)).collect())
     };
     assert_eq!(all(1), all(2));
+}
+
+fn a_tape_gives_the_same_bits(table: &[Row]) {
+    for row in table {
+        let vars = arguments(row, DType::F64);
+        let tensors: Vec<Tensor> = vars.iter().map(|v| v.as_tensor().clone()).collect();
+        let (loss, tape) = record(|| Ok(objective(row, &tensors))).unwrap();
+        let targets: Vec<&Tensor> = tensors.iter().collect();
+        let taped = tape.backward(&[(&loss, None)], &targets).unwrap();
+        for (i, (var, expected)) in tensors.iter().zip(gradients(row, DType::F64)).enumerate() {
+            let found = flat(&taped.dense(var).unwrap().unwrap());
+            assert_close(&format!("{}, argument {i} on a tape", row.name), &found, &expected, 1e-14);
+        }
+    }
+}
+
+fn one_gradient_alone_is_the_same(table: &[Row]) {
+    for row in table {
+        let vars = arguments(row, DType::F64);
+        for (i, expected) in gradients(row, DType::F64).iter().enumerate() {
+            let mut tensors: Vec<Tensor> = vars.iter().map(|v| v.as_detached_tensor()).collect();
+            tensors[i] = vars[i].as_tensor().clone();
+            let alone = objective(row, &tensors).backward().unwrap();
+            let name = format!("{}, argument {i} alone", row.name);
+            assert_close(&name, &flat(alone.get(&vars[i]).unwrap()), expected, 1e-14);
+        }
+    }
 }
 
 pub fn arguments(row: &Row, dtype: DType) -> Vec<Var> {
