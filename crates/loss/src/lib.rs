@@ -6,6 +6,7 @@
 //! - [`metric`]: what a reader of results wants to know, collected batch by batch in host f64.
 //! - [`scalarizer`]: one loss per task → the one scalar that is differentiated.
 //! - [`Jacobian`] and [`Gramian`]: the gradients of every task, and how they meet.
+//! - [`weighting`]: the Gramian → one weight per task.
 //! - [`delta_p`] and [`delta_m`]: multi-task against single-task results in one number.
 //!
 //! # One place for the weighted mean
@@ -37,6 +38,7 @@ mod labels;
 pub mod metric;
 mod parameter;
 pub mod scalarizer;
+pub mod weighting;
 
 pub use criterion::{Criterion, CriterionConfig, mean_loss, weighted_mean};
 pub use delta::{Change, delta_m, delta_p};
@@ -44,3 +46,4 @@ pub use gramian::Gramian;
 pub use jacobian::Jacobian;
 pub use metric::{Direction, Metric, MetricConfig};
 pub use scalarizer::{Scalarized, Scalarizer, ScalarizerConfig, scalarized};
+pub use weighting::Weighting;

@@ -4,6 +4,7 @@ use candle_core::DType;
 use serde::{Deserialize, Serialize};
 use taskweave_data::Loader;
 use taskweave_heads::Mode;
+use taskweave_kernels::autograd;
 use taskweave_kernels::{Error, Named, Result};
 use taskweave_loss::{Direction, Metric};
 
@@ -50,7 +51,8 @@ impl Step {
             let batch = batch?.to_device(self.params.device())?;
             let tasks: Vec<String> =
                 self.present(&batch)?.into_iter().filter(|task| metrics.contains(task)).collect();
-            let pass = self.pass(&batch, &tasks, Mode::Eval, None).map_err(|error| error.at(self.done))?;
+            let pass = autograd::no_grad(|| self.pass(&batch, &tasks, Mode::Eval, None))
+                .map_err(|error| error.at(self.done))?;
             let weights = self.weights(std::slice::from_ref(&batch), &tasks)?;
             for (task, prediction) in pass.predictions.iter() {
                 let target = batch.targets.require("task", task)?;

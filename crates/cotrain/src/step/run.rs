@@ -1,9 +1,9 @@
 //! The step itself, over one batch or several as one.
 
-use candle_core::backprop::GradStore;
 use candle_core::{DType, Tensor};
 use taskweave_data::Batch;
 use taskweave_heads::Mode;
+use taskweave_kernels::autograd::{self, Tape};
 use taskweave_kernels::{Error, Kind, Named, Owner, Param, Result, Rng, ops};
 use taskweave_loss::scalarizer::Feedback;
 use taskweave_loss::{Gramian, Jacobian, scalarized};
@@ -43,14 +43,14 @@ impl Step {
     /// As for [`Step::step`].
     pub fn gramian(&self, batch: &Batch) -> Result<Gramian> {
         let tasks = self.present(batch)?;
-        let pass = self.pass(batch, &tasks, Mode::Eval, None)?;
+        let (pass, tape) = autograd::record(|| self.pass(batch, &tasks, Mode::Eval, None))?;
         let mut shared = Named::default();
         for (name, param) in self.params.named() {
             if param.owner == Owner::Shared {
                 shared.insert(name, param)?;
             }
         }
-        Jacobian::of(&pass.losses, &shared)?.gramian()
+        Jacobian::on(&tape, &pass.losses, &shared)?.gramian()
     }
 
     /// The learning rate of all blocks, as it stands.
@@ -109,13 +109,14 @@ impl Step {
     /// One forward and one backward pass.
     fn direct(&mut self, batch: &Batch, tasks: &[String], report: &mut StepReport) -> Result<Named<Tensor>> {
         let rng = self.step_rng();
-        let pass = self.pass(batch, tasks, Mode::Train(&rng), report.held.as_ref())?;
+        let (pass, tape) =
+            autograd::record(|| self.pass(batch, tasks, Mode::Train(&rng), report.held.as_ref()))?;
         report.losses = pass.losses.try_map(|_, loss| scalar(loss))?;
         let step = scalarized(&mut *self.scalarizer, &pass.losses)?;
         (report.value, report.weights) = (scalar(&step.value)?, step.weights);
-        let gradients = collect(&step.value.backward()?, &self.learning(report.held.as_ref()))?;
+        let gradients = differentiate(&tape, &step.value, &self.learning(report.held.as_ref()))?;
         match self.clip.apply(&gradients) {
-            Err(Error::NonFinite { name, .. }) => Err(self.blame(&pass.losses, &name)),
+            Err(Error::NonFinite { name, .. }) => Err(self.blame(&tape, &pass.losses, &name)),
             Err(other) => Err(other),
             Ok((clipped, norm)) => {
                 report.gradient_norm = norm;
@@ -138,11 +139,12 @@ impl Step {
         for (i, batch) in batches.iter().enumerate() {
             let (present, rng) = (self.learners(batch, tasks)?, self.part_rng(i));
             let weights = self.weights(std::slice::from_ref(batch), &present)?;
-            let pass = self.pass(batch, &present, Mode::Train(&rng), report.held.as_ref())?;
+            let (pass, tape) =
+                autograd::record(|| self.pass(batch, &present, Mode::Train(&rng), report.held.as_ref()))?;
             for (task, loss) in pass.losses.iter() {
                 let share = loss.affine(share(&weights, &totals, task)?, 0.0)?;
                 *losses.require_mut("task", task)? += scalar(&share)?;
-                add(rows.require_mut("task", task)?, collect(&share.backward()?, &learning)?)?;
+                add(rows.require_mut("task", task)?, differentiate(&tape, &share, &learning)?)?;
             }
         }
         self.combine(losses, &rows, report)
@@ -161,7 +163,7 @@ impl Step {
             Ok::<_, Error>(Tensor::new(*loss, &device)?.to_dtype(dtype)?)
         })?;
         let step = scalarized(&mut *self.scalarizer, &leaves)?;
-        let mut gradients = collect(&step.value.backward()?, &self.scalarizer.params())?;
+        let mut gradients = differentiate(&Tape::default(), &step.value, &self.scalarizer.params())?;
         for (task, row) in rows.iter() {
             if let Some(name) = first_not_finite(row)? {
                 return Err(Error::non_finite(format!("gradient (parameter `{name}`)"), task));
@@ -205,7 +207,7 @@ impl Step {
         for (i, batch) in batches.iter().enumerate() {
             let (present, rng) = (self.learners(batch, tasks)?, self.part_rng(i));
             let weights = self.weights(std::slice::from_ref(batch), &present)?;
-            let pass = self.pass(batch, &present, Mode::Train(&rng), None)?;
+            let pass = autograd::no_grad(|| self.pass(batch, &present, Mode::Train(&rng), None))?;
             for (task, loss) in pass.losses.iter() {
                 *losses.require_mut("task", task)? += share(&weights, &totals, task)? * scalar(loss)?;
             }
@@ -277,11 +279,11 @@ impl Step {
     }
 
     /// Which task it was that gave `parameter` a gradient that is not finite.
-    fn blame(&self, losses: &Named<Tensor>, parameter: &str) -> Error {
+    fn blame(&self, tape: &Tape, losses: &Named<Tensor>, parameter: &str) -> Error {
         let what = format!("gradient (parameter `{parameter}`)");
         for (task, loss) in losses.iter() {
-            let alone =
-                Named::new([(task, loss.clone())]).and_then(|row| Jacobian::of(&row, &self.params.named()));
+            let alone = Named::new([(task, loss.clone())])
+                .and_then(|row| Jacobian::on(tape, &row, &self.params.named()));
             if !alone.and_then(|jacobian| jacobian.gramian()).is_ok_and(|gramian| !gramian.is_empty()) {
                 return Error::non_finite(what, task);
             }
@@ -294,12 +296,14 @@ fn scalar(x: &Tensor) -> Result<f64> {
     Ok(x.to_dtype(DType::F64)?.to_scalar::<f64>()?)
 }
 
-/// The gradients of the parameters that the backward pass reached.
-fn collect(store: &GradStore, params: &Named<Param>) -> Result<Named<Tensor>> {
+/// The gradients of those parameters that a value on a tape depends on.
+fn differentiate(tape: &Tape, value: &Tensor, params: &Named<Param>) -> Result<Named<Tensor>> {
+    let targets: Vec<&Tensor> = params.values().map(|param| param.var.as_tensor()).collect();
+    let mut found = tape.backward(&[(value, None)], &targets)?;
     let mut gradients = Named::default();
     for (name, param) in params.iter() {
-        if let Some(gradient) = store.get(&param.var) {
-            gradients.insert(name, gradient.clone())?;
+        if let Some(gradient) = found.remove(&param.var) {
+            gradients.insert(name, gradient.into_dense()?)?;
         }
     }
     Ok(gradients)

@@ -1,0 +1,106 @@
+//! UPGrad: the mean of the tasks' gradients, each projected onto the cone of directions that harm no task.
+//!
+//! Given the Gramian G = J Jᵀ (m × m), returns
+//!     w = (1/m) Σᵢ vᵢ,   vᵢ = argmin vᵀ G v  over  v ≥ eᵢ
+//! where Jᵀvᵢ is the projection of gᵢ onto the dual cone {d : gⱼ·d ≥ 0 for all j}.
+//! Cost: m quadratic programs of m unknowns on the scaled Gramian D^-½ G D^-½, each by an active set. Guarantees:
+//! gⱼ·Jᵀw ≥ 0 for every task, linear under scaling of each row. A task whose gradient is 0 takes no part in the
+//! others' conflicts and keeps its own weight 1/m.
+//! Variants: the common code adds a multiple of the identity to G and does not scale it, and loses the guarantee where
+//! norms differ widely; neither is done here.
+//! Reference: Quinton and Rey, "Jacobian Descent for Multi-Objective Optimization", 2024,
+//! <https://arxiv.org/abs/2406.16232>.
+
+use serde::{Deserialize, Serialize};
+use taskweave_kernels::Result;
+
+use super::{Weighting, cone};
+use crate::Gramian;
+
+/// The mean projection onto the dual cone. It has no parameters.
+///
+/// # Errors
+/// [`Error::NotConverged`](taskweave_kernels::Error::NotConverged) where rounding keeps the solver from its tolerance.
+///
+/// # Example
+/// Two tasks in conflict: wᵢ = ½ (1 − g₁₂/gᵢᵢ).
+/// ```
+/// use taskweave_loss::{Gramian, weighting::{UpGrad, Weighting}};
+/// let gramian = Gramian::new(["class", "mask"], &[[4.0, -1.0], [-1.0, 1.0]])?;
+/// assert_eq!(UpGrad.weights(&gramian)?, [0.625, 1.0]);
+/// # Ok::<(), taskweave_kernels::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UpGrad;
+
+impl Weighting for UpGrad {
+    fn weights(&mut self, gramian: &Gramian) -> Result<Vec<f64>> {
+        let (size, norms) = (gramian.len(), gramian.norms());
+        let scaled = cone::scaled(gramian, &norms);
+        let mut weights = vec![0.0; size];
+        for i in 0..size {
+            // In scaled unknowns u = D^½ v the bound v ≥ eᵢ is u ≥ ‖gᵢ‖ eᵢ; by linearity it is solved for 1.
+            let u = cone::project(&scaled, i)?;
+            for (j, weight) in weights.iter_mut().enumerate() {
+                *weight += match norms[j] > 0.0 {
+                    true => u[j] * norms[i] / norms[j],
+                    false => f64::from(u8::from(i == j)),
+                } / size as f64;
+            }
+        }
+        Ok(weights)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gramian(rows: &[Vec<f64>]) -> Gramian {
+        let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(x, y)| x * y).sum::<f64>();
+        let products: Vec<Vec<f64>> = rows.iter().map(|a| rows.iter().map(|b| dot(a, b)).collect()).collect();
+        Gramian::new((0..rows.len()).map(|i| format!("t{i}")), &products).unwrap()
+    }
+
+    fn close(found: &[f64], expected: &[f64]) {
+        for (a, b) in found.iter().zip(expected) {
+            assert!((a - b).abs() < 1e-12 * (1.0 + b.abs()), "{found:?} instead of {expected:?}");
+        }
+    }
+
+    #[test]
+    fn the_example_of_the_paper() {
+        let g = gramian(&[vec![-4.0, 1.0, 1.0], vec![6.0, 1.0, 1.0]]);
+        close(&UpGrad.weights(&g).unwrap(), &[10.0 / 9.0, 15.0 / 19.0]);
+    }
+
+    #[test]
+    fn without_conflict_all_count_alike() {
+        close(&UpGrad.weights(&gramian(&[vec![1.0, 0.0], vec![3.0, 3.0]])).unwrap(), &[0.5, 0.5]);
+        close(&UpGrad.weights(&gramian(&[vec![2.0]])).unwrap(), &[1.0]);
+        close(&UpGrad.weights(&gramian(&[vec![0.0], vec![0.0]])).unwrap(), &[0.5, 0.5]);
+    }
+
+    #[test]
+    fn no_task_is_harmed_whatever_the_norms() {
+        let mut state = 1u64;
+        let mut draw = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (state >> 33) as f64 / f64::from(u32::MAX) - 0.25
+        };
+        for (tasks, width) in [(2, 3), (3, 3), (8, 5), (8, 30), (40, 20), (64, 200)] {
+            let rows: Vec<Vec<f64>> =
+                (0..tasks).map(|i| (0..width).map(|_| draw() * 10f64.powi(i % 7 - 3)).collect()).collect();
+            let g = gramian(&rows);
+            let w = UpGrad.weights(&g).unwrap();
+            let length: f64 = (0..tasks as usize)
+                .map(|i| w[i] * (0..tasks as usize).map(|j| g[(i, j)] * w[j]).sum::<f64>())
+                .sum();
+            for (i, norm) in g.norms().iter().enumerate() {
+                let along: f64 = (0..tasks as usize).map(|j| g[(i, j)] * w[j]).sum();
+                assert!(along >= -1e-9 * norm * length.max(0.0).sqrt(), "{tasks} × {width}: {along}");
+            }
+        }
+    }
+}
