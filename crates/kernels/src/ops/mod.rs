@@ -31,6 +31,7 @@ mod pool;
 mod relu;
 mod resize;
 mod unfold;
+mod winograd;
 
 pub use batch_norm::{ChannelStats, Statistics, batch_norm, channel_stats};
 pub use conv2d::{Conv2d, conv2d};
