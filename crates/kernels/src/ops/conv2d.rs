@@ -338,18 +338,27 @@ enum Wanted {
     Parameters,
 }
 
-/// The sum over each channel's planes in all images, in sixteen sums side by side.
+/// The sum over each channel's planes in all images.
 fn plane_sums<T: Real>(values: &[T], channels: usize, plane: usize) -> Vec<T> {
-    let sum = |channel: usize| {
-        let mut sums = [T::zero(); 16];
-        for image in values.chunks(channels * plane) {
-            for values in image[channel * plane..][..plane].chunks(16) {
-                sums.iter_mut().zip(values).for_each(|(sum, &v)| *sum += v);
-            }
-        }
-        sums.iter().fold(T::zero(), |all, &sum| all + sum)
+    let sum = |channel| {
+        wide(
+            #[inline(always)]
+            || plane_sum(values, channels * plane, channel * plane, plane),
+        )
     };
-    (0..channels).into_par_iter().map(|channel| wide(|| sum(channel))).collect()
+    (0..channels).into_par_iter().map(sum).collect()
+}
+
+/// The sum over `plane` values from `start` in each image, as sixteen sums side by side.
+#[inline(always)]
+fn plane_sum<T: Real>(values: &[T], image: usize, start: usize, plane: usize) -> T {
+    let mut sums = [T::zero(); 16];
+    for values in values.chunks(image) {
+        for values in values[start..start + plane].chunks(16) {
+            sums.iter_mut().zip(values).for_each(|(sum, &v)| *sum += v);
+        }
+    }
+    sums.iter().fold(T::zero(), |all, &sum| all + sum)
 }
 
 impl CustomOp3 for Plan {

@@ -31,12 +31,20 @@ impl<T: Real> Kernels<T> {
         let mut values = vec![T::zero(); to * POINTS * from];
         let points = Points::new();
         values.par_chunks_mut(POINTS * from).enumerate().for_each(|(row, values)| {
-            wide(|| {
-                transform(values, &points, |column, tap| match direction {
-                    Direction::Forward => weight[(row * from + column) * TAPS + tap],
-                    Direction::Backward => weight[(column * to + row) * TAPS + TAPS - 1 - tap],
-                })
-            });
+            wide(
+                #[inline(always)]
+                || {
+                    transform(
+                        values,
+                        &points,
+                        #[inline(always)]
+                        |column, tap| match direction {
+                            Direction::Forward => weight[(row * from + column) * TAPS + tap],
+                            Direction::Backward => weight[(column * to + row) * TAPS + TAPS - 1 - tap],
+                        },
+                    )
+                },
+            );
         });
         Self { values, from }
     }
@@ -52,13 +60,13 @@ impl<T: Real> Kernels<T> {
 #[inline(always)]
 fn transform<T: Real>(values: &mut [T], points: &Points<T>, tap: impl Fn(usize, usize) -> T) {
     let columns = values.len() / POINTS;
-    let (mut side, mut known) = (blank::<T, 3>(), blank::<T, 6>());
+    let (mut side, mut half, mut known) = (blank::<T, 3>(), blank(), blank::<T, 6>());
     for first in (0..columns).step_by(LANES) {
         let width = LANES.min(columns - first);
         for (place, to) in side.iter_mut().flatten().enumerate() {
             to[..width].iter_mut().enumerate().for_each(|(lane, to)| *to = tap(first + lane, place));
         }
-        both_ways(&side, &mut known, |g| points.kernel(g));
+        both_ways(&side, &mut half, &mut known, |g| points.kernel(g));
         for (values, from) in values.chunks_mut(columns).zip(known.iter().flatten()) {
             values[first..first + width].copy_from_slice(&from[..width]);
         }
@@ -70,20 +78,23 @@ pub(super) fn restore<T: Real>(known: &[T], [from, to]: [usize; 2]) -> Vec<T> {
     let mut dw = vec![T::zero(); to * from * TAPS];
     let points = Points::new();
     dw.par_chunks_mut(from * TAPS).enumerate().for_each(|(row, dw)| {
-        wide(|| restore_row(dw, &known[row * from..], to * from, &points));
+        wide(
+            #[inline(always)]
+            || restore_row(dw, &known[row * from..], to * from, &points),
+        );
     });
     dw
 }
 
 #[inline(always)]
 fn restore_row<T: Real>(dw: &mut [T], known: &[T], pitch: usize, points: &Points<T>) {
-    let (mut side, mut taps) = (blank::<T, 6>(), blank::<T, 3>());
+    let (mut side, mut half, mut taps) = (blank::<T, 6>(), blank(), blank::<T, 3>());
     for (group, dw) in dw.chunks_mut(LANES * TAPS).enumerate() {
         let width = dw.len() / TAPS;
         for (to, from) in side.iter_mut().flatten().zip(known[group * LANES..].chunks(pitch)) {
             to[..width].copy_from_slice(&from[..width]);
         }
-        both_ways(&side, &mut taps, |m| points.taps(m));
+        both_ways(&side, &mut half, &mut taps, |m| points.taps(m));
         for (lane, dw) in dw.chunks_mut(TAPS).enumerate() {
             dw.iter_mut().zip(taps.iter().flatten()).for_each(|(to, from)| *to = from[lane]);
         }

@@ -16,8 +16,11 @@
 //! | --- | --- |
 //! | `points` | the one-dimensional maps and the choice of points |
 //! | `tiles` | planes cut into tiles, sixteen of them side by side, and back |
+//! | `transform` | tiles into transformed form and back |
 //! | `kernels` | the transformed kernels, and the way back for their gradient |
-//! | `layer` | the convolution and both gradients |
+//! | `path` | the convolution, forward or as the gradient of its input |
+//! | `gradient` | the gradient of the kernels |
+//! | `layer` | the three of them for one geometry |
 //!
 //! Reference: A. Lavin, S. Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016,
 //! <https://arxiv.org/abs/1509.09308>. On points and accuracy: B. Barabasz, A. Anderson, K. M. Soodhalter,
@@ -26,9 +29,12 @@
 
 #[cfg(test)]
 mod conformance;
+mod gradient;
 mod kernels;
 mod layer;
+mod path;
 mod points;
 mod tiles;
+mod transform;
 
 pub(super) use layer::Layer;

@@ -19,14 +19,15 @@ pub(super) fn blank<T: Real, const N: usize>() -> Square<T, N> {
     [[[T::zero(); LANES]; N]; N]
 }
 
-/// Applies a one-dimensional map to the columns and then to the rows of all tiles.
+/// Applies a one-dimensional map to the columns and then to the rows of all tiles, with room for what lies
+/// between.
 #[inline(always)]
 pub(super) fn both_ways<T: Real, const N: usize, const M: usize>(
     from: &Square<T, N>,
+    half: &mut Square<T, 6>,
     to: &mut Square<T, M>,
     map: impl Fn([T; N]) -> [T; M],
 ) {
-    let mut half = [[[T::zero(); LANES]; N]; M];
     for j in 0..N {
         for lane in 0..LANES {
             let values = map(std::array::from_fn(|i| from[i][j][lane]));

@@ -29,9 +29,20 @@ impl Grid {
         self.plane[0] * self.plane[1]
     }
 
+    pub(super) fn per_plane(&self) -> usize {
+        self.tiles[0] * self.tiles[1]
+    }
+
     /// Room for the tiles of some rows of some images, a multiple of [`LANES`].
     pub(super) fn room(&self, images: usize, rows: usize) -> usize {
         (images * rows * self.tiles[1]).next_multiple_of(LANES)
+    }
+
+    /// The rows of tiles of a plane, so many at a time that they hold about `tiles`.
+    pub(super) fn bands(&self, tiles: usize) -> impl Iterator<Item = Range<usize>> + use<> {
+        let [rows, columns] = self.tiles;
+        let step = (tiles / columns).max(1);
+        (0..rows).step_by(step).map(move |first| first..(first + step).min(rows))
     }
 
     /// Gives the tiles in some rows of the planes to `sink`, in groups side by side; the last group is filled up
@@ -115,4 +126,24 @@ impl Grid {
             }
         }
     }
+}
+
+/// The planes of one of some channels in all images.
+pub(super) fn planes<'a, T>(
+    x: &'a [T],
+    [channel, channels]: [usize; 2],
+    grid: &Grid,
+) -> impl Iterator<Item = &'a [T]> + use<'a, T> {
+    let len = grid.plane_len();
+    x.chunks(channels * len).map(move |image| &image[channel * len..][..len])
+}
+
+/// The planes of one of some channels in all images, to be written.
+pub(super) fn planes_mut<'a, T>(
+    x: &'a mut [T],
+    [channel, channels]: [usize; 2],
+    grid: &Grid,
+) -> impl Iterator<Item = &'a mut [T]> + use<'a, T> {
+    let len = grid.plane_len();
+    x.chunks_mut(channels * len).map(move |image| &mut image[channel * len..][..len])
 }
