@@ -1,6 +1,7 @@
 //! Differentiable functions beside candle's, at the sizes of a small network on 32 × 32 images, batch 32, f32.
 //!
-//! `forward` runs on plain tensors, `both` on variables with the gradient of every argument.
+//! `forward` runs on plain tensors, `both` on variables with the gradient of every argument. Last come the
+//! convolutions of a larger network at batch 64, ours alone.
 
 use std::time::Duration;
 
@@ -17,6 +18,12 @@ const BATCH: usize = 32;
 const EPS: f64 = 1e-5;
 /// Channels in, channels out, height and width of the three stages.
 const STAGES: [(usize, usize, usize); 3] = [(3, 16, 32), (16, 32, 16), (32, 64, 8)];
+
+/// Batch of the larger network's convolutions.
+const LARGE_BATCH: usize = 64;
+/// Channels in, channels out, height and width of them.
+const LARGE: [(usize, usize, usize); 5] =
+    [(3, 64, 32), (64, 64, 32), (64, 128, 16), (128, 128, 16), (128, 256, 8)];
 
 /// One function in two implementations, and the shapes of its arguments at a stage.
 struct Pair {
@@ -80,6 +87,23 @@ fn all_ops(criterion: &mut Criterion) {
     }
 }
 
+fn large_convolutions(criterion: &mut Criterion) {
+    let config = Conv2d { padding: 1, ..Conv2d::default() };
+    for (from, to, side) in LARGE {
+        let plain = [&[LARGE_BATCH, from, side, side][..], &[to, from, 3, 3], &[to]].map(draw);
+        let mut traced = plain.clone().map(|x| Var::from_tensor(&x).unwrap().into_inner());
+        if from == 3 {
+            traced[0] = plain[0].clone();
+        }
+        let run = |a: &[Tensor; 3]| ops::conv2d(&a[0], &a[1], Some(&a[2]), config).unwrap();
+        let mut group = criterion.benchmark_group(format!("large conv2d {from} to {to} at {side}"));
+        group.sampling_mode(SamplingMode::Flat);
+        group.bench_function("forward", |b| b.iter(|| run(&plain)));
+        group.bench_function("both", |b| b.iter(|| backward(run(&traced))));
+        group.finish();
+    }
+}
+
 fn side_by_side(criterion: &mut Criterion, pair: &Pair, a: &[Tensor], (what, end): (&str, fn(Tensor))) {
     let at = format!("{:?}", a[0].dims());
     let mut group = criterion.benchmark_group(format!("{} {what}", pair.name));
@@ -115,6 +139,6 @@ criterion_group! {
     config = Criterion::default().sample_size(20)
         .warm_up_time(Duration::from_millis(100))
         .measurement_time(Duration::from_millis(400));
-    targets = all_ops
+    targets = all_ops, large_convolutions
 }
 criterion_main!(benches);

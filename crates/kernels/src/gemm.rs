@@ -18,10 +18,21 @@ impl<'a, T> Matrix<'a, T> {
         Self { values, size: [rows, columns], step: [columns, 1] }
     }
 
+    /// Rows whose first values lie `pitch` apart, with other values between them and after the last.
+    pub(crate) fn spaced(values: &'a [T], size: [usize; 2], pitch: usize) -> Self {
+        Self { values, size, step: [pitch, 1] }
+    }
+
     /// The same values with rows and columns exchanged.
     pub(crate) fn transposed(self) -> Self {
         let ([rows, columns], [row, column]) = (self.size, self.step);
         Self { size: [columns, rows], step: [column, row], ..self }
+    }
+
+    /// Whether every element lies within the values.
+    fn is_inside(&self) -> bool {
+        let last = |i: usize| (self.size[i] - 1) * self.step[i];
+        self.size.contains(&0) || last(0) + last(1) < self.values.len()
     }
 }
 
@@ -59,10 +70,10 @@ pub(crate) fn multiply_shared<T: Real>(onto: Onto, out: &mut [T], a: Matrix<'_, 
 fn product<T: Real>(onto: Onto, out: &mut [T], [a, b]: [Matrix<'_, T>; 2], threads: gemm::Parallelism) {
     let ([m, k], [depth, n]) = (a.size, b.size);
     assert!(k == depth && out.len() == m * n, "matrix sizes: {:?} · {:?} into {}", a.size, b.size, out.len());
-    assert!(a.values.len() == m * k && b.values.len() == k * n, "matrix sizes and their memory");
-    // SAFETY: `out`, `a` and `b` are live slices, `out` is borrowed exclusively, and the assertions above show
-    // that every index i·row_step + j·column_step within the sizes lies inside its slice, because the steps
-    // are those of a dense matrix in rows or of its transpose. T is f32 or f64, which `gemm` supports.
+    assert!(a.is_inside() && b.is_inside(), "matrix sizes and their memory");
+    // SAFETY: `out`, `a` and `b` are live slices, `out` is borrowed exclusively and dense in rows, and the
+    // assertions above show that the largest index i·row_step + j·column_step of `a` and of `b` lies inside its
+    // slice, and with it every other, because steps are not negative. T is f32 or f64, which `gemm` supports.
     unsafe {
         gemm::gemm(
             m,

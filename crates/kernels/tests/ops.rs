@@ -44,6 +44,10 @@ fn table() -> Vec<Row> {
         conv("conv small, 1x1", [17, 3, 4, 8], [2, 3, 1, 1], plain),
         conv("conv small, 1x1 grouped", [20, 4, 2, 3], [4, 2, 1, 1], Conv2d { groups: 2, ..plain }),
         conv("conv small, 1x1 strided", [17, 2, 3, 4], [3, 2, 1, 1], Conv2d { stride: 2, ..plain }),
+        conv("conv 3x3, many channels", [1, 16, 5, 7], [17, 16, 3, 3], Conv2d { padding: 1, ..plain }),
+        conv("conv 3x3, unpadded", [2, 17, 6, 3], [16, 17, 3, 3], plain),
+        conv("conv 3x3, wide padding", [1, 16, 2, 1], [16, 16, 3, 3], Conv2d { padding: 4, ..plain }),
+        conv("conv 3x3, tiles cut off", [1, 16, 5, 9], [16, 16, 3, 3], Conv2d { padding: 2, ..plain }),
         row("batch norm, images", &[&[3, 2, 2, 3], &[2], &[2]], trained_norm),
         row("batch norm, rows", &[&[4, 9], &[9], &[9]], trained_norm),
         row("batch norm, fixed", &[&[2, 2, 9], &[2], &[2]], |a| {

@@ -31,6 +31,7 @@ mod linear;
 mod pool;
 mod resize;
 mod unfold;
+mod winograd;
 
 pub use activation::{Activation, activate, relu};
 pub use batch_norm::{ChannelStats, Statistics, batch_norm, channel_stats};
