@@ -9,6 +9,10 @@
 //! | --- | --- | --- |
 //! | [`conv2d`] | cross-correlation, im2col per image and one matrix product | groups divide channels |
 //! | [`batch_norm`] | γ (x − μ) / √(σ² + ε) + β per channel | more than one value per channel to train |
+//! | [`batch_norm_then`] | an activation of the same | as above |
+//! | [`layer_norm`] | γ (x − μ) / √(σ² + ε) + β per row | – |
+//! | [`rms_norm`] | γ x / √(mean(x²) + ε) per row | – |
+//! | [`group_norm`] | γ (x − μ) / √(σ² + ε) + β, statistics per group of channels | groups divide channels |
 //! | [`max_pool2d`] | largest value per window | window within the image |
 //! | [`upsample_nearest2d`] | every pixel repeated scale × scale times | scale ≥ 1 |
 //! | [`linear`], [`linear_then`] | x Wᵀ + b, and an activation of it | – |
@@ -26,17 +30,24 @@ mod batch_norm;
 mod conv2d;
 mod dropout;
 mod finite;
+mod fresh;
+mod group_norm;
 pub(crate) mod host;
+mod lanes;
+mod layer_norm;
 mod linear;
+mod planes;
 mod pool;
 mod resize;
 mod unfold;
 
 pub use activation::{Activation, activate, relu};
-pub use batch_norm::{ChannelStats, Statistics, batch_norm, channel_stats};
+pub use batch_norm::{BatchNorm, ChannelStats, Statistics, batch_norm, batch_norm_then, channel_stats};
 pub use conv2d::{Conv2d, conv2d};
 pub use dropout::dropout;
 pub use finite::all_finite;
+pub use group_norm::group_norm;
+pub use layer_norm::{layer_norm, rms_norm};
 pub use linear::{linear, linear_then};
 pub use pool::{global_avg_pool2d, max_pool2d};
 pub use resize::{pixel_shuffle, upsample_nearest2d};
