@@ -8,14 +8,18 @@
 //! ```text
 //! dx = γ/√(σ² + ε) · (dy − mean(dy) − x̂ · mean(dy ∘ x̂))
 //! ```
-//! Sums are taken in f64, channel by channel, in the order of the batch.
+//! An activation may follow in the same function. Its slope is found again from x, so that nothing is kept for it.
+//! Planes are summed in lanes and added in f64, in the order of the batch; x is read once for its statistics.
 //! Reference: Ioffe and Szegedy, "Batch Normalization", ICML 2015.
 
-use candle_core::{DType, Tensor, WithDType};
-use rayon::prelude::*;
+use candle_core::{DType, Tensor};
+use serde::{Deserialize, Serialize};
 
-use super::host::{self, Real, for_real};
+use super::activation::Activation;
+use super::host::{self, for_real};
+use super::planes::{Affine, Moments, Planes};
 use crate::autograd::{Call, Function, Gradient, apply};
+use crate::math::Exp;
 use crate::{Error, Result};
 
 /// Mean and biased variance of each channel, `[channels]` both.
@@ -52,13 +56,15 @@ pub fn channel_stats(x: &Tensor) -> Result<ChannelStats> {
         let var = x.broadcast_sub(&mean)?.sqr()?.mean((0, 2))?;
         return Ok(ChannelStats { mean: mean.flatten_all()?, var });
     }
-    let moments: Vec<[f64; 2]> =
-        for_real!(x.dtype(), T => host::with_values::<T, _>(&x, |x| Ok(grid.moments(x))))?;
-    let column = |i: usize| -> Result<Tensor> {
-        let values: Vec<f64> = moments.iter().map(|m| m[i]).collect();
+    let planes = for_real!(x.dtype(), T => {
+        host::with_values::<T, _>(&x, |x| Ok(Moments::of_planes(x, grid.space)))
+    })?;
+    let moments: Vec<Moments> = grid.fold(&planes, Moments::plus);
+    let column = |of: fn(&Moments) -> f64| -> Result<Tensor> {
+        let values: Vec<f64> = moments.iter().map(of).collect();
         Ok(Tensor::from_vec(values, grid.channels, x.device())?.to_dtype(x.dtype())?)
     };
-    Ok(ChannelStats { mean: column(0)?, var: column(1)? })
+    Ok(ChannelStats { mean: column(|m| m.mean)?, var: column(|m| m.squares / m.count)? })
 }
 
 /// The statistics to normalize by, and what they are.
@@ -92,44 +98,82 @@ pub enum Statistics<'a> {
 /// ```
 pub fn batch_norm(
     x: &Tensor,
-    [weight, bias]: [&Tensor; 2],
+    parameters: [&Tensor; 2],
     statistics: Statistics<'_>,
     eps: f64,
 ) -> Result<Tensor> {
+    batch_norm_then(x, parameters, statistics, BatchNorm { eps, ..BatchNorm::default() })
+}
+
+/// What a batch normalization adds to the variance, and what follows it.
+///
+/// | name | default | range | meaning |
+/// | --- | --- | --- | --- |
+/// | `eps` | 1e-5 | > 0 | added to the variance |
+/// | `activation` | identity | – | applied to the result |
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct BatchNorm {
+    /// Added to the variance.
+    pub eps: f64,
+    /// Applied to the result.
+    pub activation: Activation,
+}
+
+impl Default for BatchNorm {
+    fn default() -> Self {
+        Self { eps: 1e-5, activation: Activation::Identity }
+    }
+}
+
+/// An activation of each normalized channel of `x` as one function, with nothing kept in between.
+///
+/// `parameters` are weight and bias.
+///
+/// # Shapes
+/// As [`batch_norm`].
+///
+/// # Errors
+/// As [`batch_norm`], and [`Error::DType`] for parameters of another dtype than `x`.
+///
+/// # Example
+/// ```
+/// use candle_core::{Device, Tensor};
+/// use taskweave_kernels::ops::{Activation, BatchNorm, Statistics, batch_norm_then, channel_stats};
+/// let x = Tensor::new(&[[1f64], [3.0]], &Device::Cpu)?;
+/// let (one, zero) = (Tensor::new(&[1f64], &Device::Cpu)?, Tensor::new(&[0f64], &Device::Cpu)?);
+/// let stats = channel_stats(&x)?;
+/// let config = BatchNorm { eps: 1e-12, activation: Activation::Relu };
+/// let y = batch_norm_then(&x, [&one, &zero], Statistics::Batch(&stats), config)?;
+/// assert_eq!(y.to_vec2::<f64>()?[0][0], 0.0);
+/// assert!((y.to_vec2::<f64>()?[1][0] - 1.0).abs() < 1e-9);
+/// # Ok::<(), taskweave_kernels::Error>(())
+/// ```
+pub fn batch_norm_then(
+    x: &Tensor,
+    parameters: [&Tensor; 2],
+    statistics: Statistics<'_>,
+    config: BatchNorm,
+) -> Result<Tensor> {
     let grid = Grid::of(x)?;
-    let (Statistics::Batch(stats) | Statistics::Fixed(stats)) = statistics;
-    if !(eps > 0.0 && eps.is_finite()) {
-        return Err(Error::parameter("eps of batch_norm", "a finite number > 0", eps));
-    }
-    for (what, values) in
-        [("weight", weight), ("bias", bias), ("mean", &stats.mean), ("variance", &stats.var)]
-    {
-        if values.dims() != [grid.channels] {
-            let what = format!("{what} of batch_norm");
-            return Err(Error::shape(what, format!("[{}]", grid.channels), values.dims()));
-        }
-    }
-    if matches!(statistics, Statistics::Batch(_)) && grid.batch * grid.space < 2 {
-        return Err(Error::shape(
-            "input of batch_norm",
-            "at least two values per channel to train",
-            x.dims(),
-        ));
-    }
+    grid.check(x, parameters, statistics, config.eps)?;
     if !host::applies(x) {
-        return composed(x, [weight, bias], statistics, eps);
+        return config.activation.composed(&composed(x, parameters, statistics, config.eps)?);
     }
+    let (Statistics::Batch(stats) | Statistics::Fixed(stats)) = statistics;
     let mean = stats.mean.to_dtype(DType::F64)?.to_vec1()?;
     let var: Vec<f64> = stats.var.to_dtype(DType::F64)?.to_vec1()?;
-    let inv_std = var.iter().map(|v| 1.0 / (v + eps).sqrt()).collect();
+    let inv_std = var.iter().map(|v| 1.0 / (v + config.eps).sqrt()).collect();
     let source = match statistics {
         Statistics::Batch(_) => Source::Batch,
         Statistics::Fixed(_) => Source::Fixed,
     };
-    let op = BatchNorm { grid, mean, inv_std, source };
-    let [input, scale, shift] = [x.contiguous()?, weight.contiguous()?, bias.contiguous()?];
+    let op = Normalize { grid, mean, inv_std, source, activation: config.activation };
+    let [weight, bias] = parameters;
+    let input = x.contiguous()?;
     for_real!(x.dtype(), T => {
-        let y = op.forward::<T>(&host::read(&input)?, &host::read(&scale)?, &host::read(&shift)?);
+        let maps = op.maps::<T>(weight, bias)?;
+        let y = op.planes(&maps).values(&*host::read(&input)?);
         apply(op, &[x, weight, bias], y, x.shape())
     })
 }
@@ -177,32 +221,40 @@ impl Grid {
         }
     }
 
-    fn rows<T>(self, x: &[T], channel: usize) -> impl Iterator<Item = &[T]> {
-        x.chunks(self.space).skip(channel).step_by(self.channels)
-    }
-
-    fn moments<T: Real>(self, x: &[T]) -> Vec<[f64; 2]> {
-        let n = (self.batch * self.space) as f64;
-        let of_channel = |channel| {
-            let mean = self.rows(x, channel).map(|row| lane_sum(row, |v| v)).sum::<f64>() / n;
-            let square = |v: f64| (v - mean) * (v - mean);
-            [mean, self.rows(x, channel).map(|row| lane_sum(row, square)).sum::<f64>() / n]
-        };
-        (0..self.channels).into_par_iter().map(of_channel).collect()
-    }
-}
-
-/// The sum of `f` over a row, in eight interleaved partial sums so that it can be vectorised.
-fn lane_sum<T: Real>(row: &[T], f: impl Fn(f64) -> f64) -> f64 {
-    let mut lanes = [0f64; 8];
-    let chunks = row.chunks_exact(8);
-    let rest: f64 = chunks.remainder().iter().map(|v| f(v.to_f64())).sum();
-    for chunk in chunks {
-        for (lane, v) in lanes.iter_mut().zip(chunk) {
-            *lane += f(v.to_f64());
+    fn check(self, x: &Tensor, [weight, bias]: [&Tensor; 2], by: Statistics<'_>, eps: f64) -> Result<()> {
+        let (Statistics::Batch(stats) | Statistics::Fixed(stats)) = by;
+        if !(eps > 0.0 && eps.is_finite()) {
+            return Err(Error::parameter("eps of batch_norm", "a finite number > 0", eps));
         }
+        for (what, values) in
+            [("weight", weight), ("bias", bias), ("mean", &stats.mean), ("variance", &stats.var)]
+        {
+            if values.dims() != [self.channels] {
+                let what = format!("{what} of batch_norm");
+                return Err(Error::shape(what, format!("[{}]", self.channels), values.dims()));
+            }
+        }
+        for (what, values) in [("weight", weight), ("bias", bias)] {
+            if values.dtype() != x.dtype() {
+                let expected = format!("{:?}, as the input", x.dtype());
+                return Err(Error::dtype(format!("{what} of batch_norm"), expected, values.dtype()));
+            }
+        }
+        if matches!(by, Statistics::Batch(_)) && self.batch * self.space < 2 {
+            let expected = "at least two values per channel to train";
+            return Err(Error::shape("input of batch_norm", expected, x.dims()));
+        }
+        Ok(())
     }
-    lanes.iter().sum::<f64>() + rest
+
+    /// What the planes of each channel give together, in the order of the batch.
+    fn fold<P: Copy + Default>(self, planes: &[P], plus: impl Fn(P, P) -> P) -> Vec<P> {
+        let mut all = vec![P::default(); self.channels];
+        for image in planes.chunks(self.channels) {
+            all.iter_mut().zip(image).for_each(|(sum, &plane)| *sum = plus(*sum, plane));
+        }
+        all
+    }
 }
 
 /// Where the statistics come from: the gradient flows through those of the batch.
@@ -212,94 +264,77 @@ enum Source {
     Fixed,
 }
 
-struct BatchNorm {
+struct Normalize {
     grid: Grid,
     mean: Vec<f64>,
     inv_std: Vec<f64>,
     source: Source,
+    activation: Activation,
 }
 
-impl BatchNorm {
-    /// Calls `f(channel, row)` for every row of space, in parallel over rows.
-    fn map_rows<T: Real>(&self, y: &mut [T], f: impl Fn(usize, usize, &mut [T]) + Sync) {
-        let Grid { channels, space, .. } = self.grid;
-        y.par_chunks_mut(space).enumerate().for_each(|(row, y)| f(row % channels, row * space, y));
-    }
-
-    fn forward<T: Real>(&self, x: &[T], weight: &[T], bias: &[T]) -> Vec<T> {
-        let mut y = vec![T::zero(); x.len()];
-        self.map_rows(&mut y, |c, start, y| {
-            let scale = weight[c].to_f64() * self.inv_std[c];
-            let shift = bias[c].to_f64() - self.mean[c] * scale;
-            let (scale, shift) = (T::from_f64(scale), T::from_f64(shift));
-            y.iter_mut().zip(&x[start..]).for_each(|(y, &x)| *y = x * scale + shift);
-        });
-        y
-    }
-
-    /// Σ dy and Σ dy ∘ x̂ per channel: the gradients of bias and weight.
-    fn sums<T: Real>(&self, x: &[T], dy: &[T]) -> Vec<[f64; 2]> {
-        let of_channel = |c: usize| {
-            let rows = self.grid.rows(x, c).zip(self.grid.rows(dy, c));
-            let (mut sum, mut dot) = (0.0, 0.0);
-            for (x, dy) in rows {
-                sum += lane_sum(dy, |v| v);
-                dot += lane_dot(x, dy, self.mean[c]);
-            }
-            [sum, dot * self.inv_std[c]]
+impl Normalize {
+    fn maps<T: Exp>(&self, weight: &Tensor, bias: &Tensor) -> Result<Vec<Affine<T>>> {
+        let (weight, bias) = (weight.contiguous()?, bias.contiguous()?);
+        let (weight, bias) = (host::read::<T>(&weight)?, host::read::<T>(&bias)?);
+        let of_channel = |c: usize| Affine {
+            center: T::from_f64(self.mean[c]),
+            scale: T::from_f64(weight[c].to_f64() * self.inv_std[c]),
+            shift: bias[c],
         };
-        (0..self.grid.channels).into_par_iter().map(of_channel).collect()
+        Ok((0..self.grid.channels).map(of_channel).collect())
     }
 
-    fn backward<T: Real>(&self, [x, dy]: [&[T]; 2], weight: &[T], sums: &[[f64; 2]]) -> Vec<T> {
+    fn planes<'a, T>(&self, maps: &'a [Affine<T>]) -> Planes<'a, T> {
+        Planes { space: self.grid.space, maps, activation: self.activation }
+    }
+
+    /// The terms of dx that come from the statistics, per channel.
+    fn lines<T: Exp>(&self, maps: &[Affine<T>], sums: &[[f64; 2]]) -> Vec<[T; 2]> {
         let n = (self.grid.batch * self.grid.space) as f64;
-        let mut dx = vec![T::zero(); x.len()];
-        self.map_rows(&mut dx, |c, start, dx| {
-            let scale = weight[c].to_f64() * self.inv_std[c];
-            // dx = a·dy + b·x + d, the terms of the formula collected by what they multiply.
-            let (b, d) = match self.source {
-                Source::Fixed => (0.0, 0.0),
-                Source::Batch => {
-                    let b = -scale * self.inv_std[c] * sums[c][1] / n;
-                    (b, -scale * sums[c][0] / n - b * self.mean[c])
-                }
-            };
-            let (a, b, d) = (T::from_f64(scale), T::from_f64(b), T::from_f64(d));
-            let inputs = x[start..].iter().zip(&dy[start..]);
-            dx.iter_mut().zip(inputs).for_each(|(dx, (&x, &dy))| *dx = a * dy + b * x + d);
-        });
-        dx
+        let of_channel = |(c, map): (usize, &Affine<T>)| match self.source {
+            Source::Fixed => [T::zero(); 2],
+            Source::Batch => {
+                let share = -map.scale.to_f64() / n;
+                let slope = share * self.inv_std[c] * self.inv_std[c] * sums[c][1];
+                [T::from_f64(slope), T::from_f64(share * sums[c][0])]
+            }
+        };
+        maps.iter().enumerate().map(of_channel).collect()
     }
-}
 
-/// Σ (x − mean) · dy over a row, in eight interleaved partial sums.
-fn lane_dot<T: Real>(x: &[T], dy: &[T], mean: f64) -> f64 {
-    let mut lanes = [0f64; 8];
-    for (x, dy) in x.chunks(8).zip(dy.chunks(8)) {
-        for (lane, (x, dy)) in lanes.iter_mut().zip(x.iter().zip(dy)) {
-            *lane += (x.to_f64() - mean) * dy.to_f64();
+    fn gradients<T: Exp>(&self, call: &Call<'_>, [x, dy]: [&[T]; 2]) -> Result<Vec<Option<Gradient>>> {
+        let maps = self.maps::<T>(&call.inputs[1], &call.inputs[2])?;
+        let mut planes = self.planes(&maps);
+        let slopes = planes.slopes([x, dy]);
+        if slopes.is_some() {
+            planes.activation = Activation::Identity;
         }
+        let dz = slopes.as_deref().unwrap_or(dy);
+        let sums = self.grid.fold(&planes.sums([x, dz]), |a, b| [a[0] + b[0], a[1] + b[1]]);
+        let mut gradients = vec![None; 3];
+        if call.wants(0) {
+            let dx = planes.inputs([x, dz], &self.lines(&maps, &sums));
+            gradients[0] = Some(host::tensor(dx, call.output)?.into());
+        }
+        let scaled = |(sum, inv_std): (&[f64; 2], &f64)| T::from_f64(sum[1] * inv_std);
+        let weight: Vec<T> = sums.iter().zip(&self.inv_std).map(scaled).collect();
+        let bias: Vec<T> = sums.iter().map(|sum| T::from_f64(sum[0])).collect();
+        for (i, values) in [(1, weight), (2, bias)] {
+            if call.wants(i) {
+                gradients[i] = Some(host::tensor(values, &call.inputs[i])?.into());
+            }
+        }
+        Ok(gradients)
     }
-    lanes.iter().sum()
 }
 
-impl Function for BatchNorm {
+impl Function for Normalize {
     fn name(&self) -> &'static str {
         "batch_norm"
     }
 
     fn backward(&self, call: &Call<'_>, cotangent: &Tensor) -> Result<Vec<Option<Gradient>>> {
-        let (x, weight) = (call.inputs[0].contiguous()?, call.inputs[1].contiguous()?);
-        let dy = cotangent.contiguous()?;
-        for_real!(x.dtype(), T => {
-            let (x, dy, scale) = (host::read::<T>(&x)?, host::read::<T>(&dy)?, host::read::<T>(&weight)?);
-            let sums = self.sums(&x, &dy);
-            let dx = self.backward([&x, &dy], &scale, &sums);
-            let column = |i: usize| -> Result<Gradient> {
-                let values: Vec<T> = sums.iter().map(|s| T::from_f64(s[i])).collect();
-                Ok(host::tensor(values, &weight)?.into())
-            };
-            Ok(vec![Some(host::tensor(dx, call.output)?.into()), Some(column(1)?), Some(column(0)?)])
-        })
+        let (x, dy) = (call.inputs[0].contiguous()?, cotangent.contiguous()?);
+        for_real!(x.dtype(), T => self.gradients::<T>(call, [&host::read(&x)?, &host::read(&dy)?]))
     }
 }

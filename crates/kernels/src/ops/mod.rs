@@ -9,14 +9,21 @@
 //! | --- | --- | --- |
 //! | [`conv2d`] | cross-correlation, im2col per image and one matrix product | groups divide channels |
 //! | [`batch_norm`] | γ (x − μ) / √(σ² + ε) + β per channel | more than one value per channel to train |
-//! | [`max_pool2d`] | largest value per window | window within the image |
+//! | [`batch_norm_then`] | an activation of the same | as above |
+//! | [`layer_norm`] | γ (x − μ) / √(σ² + ε) + β per row | – |
+//! | [`rms_norm`] | γ x / √(mean(x²) + ε) per row | – |
+//! | [`group_norm`] | γ (x − μ) / √(σ² + ε) + β, statistics per group of channels | groups divide channels |
+//! | [`max_pool2d`], [`max_pool2d_with`] | largest value per window | a value in each window |
+//! | [`adaptive_max_pool2d`] | largest value of each of h' × w' windows | – |
+//! | [`avg_pool2d`], [`adaptive_avg_pool2d`] | mean of the same windows | as above |
+//! | [`global_avg_pool2d`] | mean over height and width | – |
+//! | [`mean_pool1d`] | mean over time | – |
 //! | [`upsample_nearest2d`] | every pixel repeated scale × scale times | scale ≥ 1 |
 //! | [`linear`], [`linear_then`] | x Wᵀ + b, and an activation of it | – |
 //! | [`activate`], [`relu`] | an [`Activation`] of every value | – |
 //!
 //! | composition | formula |
 //! | --- | --- |
-//! | [`global_avg_pool2d`] | mean over height and width |
 //! | [`pixel_shuffle`] | channels to space |
 //! | [`dropout`] | x ∘ mask / (1 − p), mask from an [`Rng`](crate::Rng) |
 //! | [`all_finite`] | whether no value is NaN or infinite |
@@ -26,18 +33,29 @@ mod batch_norm;
 mod conv2d;
 mod dropout;
 mod finite;
+mod fresh;
+mod group_norm;
 pub(crate) mod host;
+mod lanes;
+mod layer_norm;
 mod linear;
+mod planes;
 mod pool;
 mod resize;
+mod separable;
 mod unfold;
 mod winograd;
 
 pub use activation::{Activation, activate, relu};
-pub use batch_norm::{ChannelStats, Statistics, batch_norm, channel_stats};
+pub use batch_norm::{BatchNorm, ChannelStats, Statistics, batch_norm, batch_norm_then, channel_stats};
 pub use conv2d::{Conv2d, conv2d};
 pub use dropout::dropout;
 pub use finite::all_finite;
+pub use group_norm::group_norm;
+pub use layer_norm::{layer_norm, rms_norm};
 pub use linear::{linear, linear_then};
-pub use pool::{global_avg_pool2d, max_pool2d};
+pub use pool::{
+    Border, Pool2d, adaptive_avg_pool2d, adaptive_max_pool2d, avg_pool2d, global_avg_pool2d, max_pool2d,
+    max_pool2d_with, mean_pool1d,
+};
 pub use resize::{pixel_shuffle, upsample_nearest2d};
