@@ -12,6 +12,7 @@
 //! | [`max_pool2d`] | largest value per window | window within the image |
 //! | [`upsample_nearest2d`] | every pixel repeated scale × scale times | scale ≥ 1 |
 //! | [`linear`], [`linear_then`] | x Wᵀ + b, and an activation of it | – |
+//! | [`gru`] | h ← (1 − z) ∘ n + z ∘ h over a sequence | – |
 //! | [`activate`], [`relu`] | an [`Activation`] of every value | – |
 //!
 //! | composition | formula |
@@ -29,6 +30,7 @@ mod finite;
 pub(crate) mod host;
 mod linear;
 mod pool;
+mod recurrent;
 mod resize;
 mod unfold;
 
@@ -39,4 +41,5 @@ pub use dropout::dropout;
 pub use finite::all_finite;
 pub use linear::{linear, linear_then};
 pub use pool::{global_avg_pool2d, max_pool2d};
+pub use recurrent::{RecurrentWeights, gru};
 pub use resize::{pixel_shuffle, upsample_nearest2d};
