@@ -18,9 +18,9 @@ impl<'a, T> Matrix<'a, T> {
         Self { values, size: [rows, columns], step: [columns, 1] }
     }
 
-    /// Rows whose first values lie `pitch` apart, with other values between them and after the last.
-    pub(crate) fn spaced(values: &'a [T], size: [usize; 2], pitch: usize) -> Self {
-        Self { values, size, step: [pitch, 1] }
+    /// A block of a larger matrix in rows: rows of `columns` values that begin `step` apart in `values`.
+    pub(crate) fn block(values: &'a [T], [rows, columns]: [usize; 2], step: usize) -> Self {
+        Self { values, size: [rows, columns], step: [step, 1] }
     }
 
     /// The same values with rows and columns exchanged.
@@ -28,11 +28,18 @@ impl<'a, T> Matrix<'a, T> {
         let ([rows, columns], [row, column]) = (self.size, self.step);
         Self { size: [columns, rows], step: [column, row], ..self }
     }
+}
 
-    /// Whether every element lies within the values.
-    fn is_inside(&self) -> bool {
-        let last = |i: usize| (self.size[i] - 1) * self.step[i];
-        self.size.contains(&0) || last(0) + last(1) < self.values.len()
+impl<T> Matrix<'_, T> {
+    /// Whether every element lies in the memory.
+    fn fits(&self) -> bool {
+        let ([rows, columns], [row, column]) = (self.size, self.step);
+        let last = |count: usize, step: usize| count.checked_sub(1).map(|last| last.checked_mul(step));
+        match (last(rows, row), last(columns, column)) {
+            (None, _) | (_, None) => true,
+            (Some(Some(i)), Some(Some(j))) => i.checked_add(j).is_some_and(|last| last < self.values.len()),
+            _ => false,
+        }
     }
 }
 
@@ -70,10 +77,10 @@ pub(crate) fn multiply_shared<T: Real>(onto: Onto, out: &mut [T], a: Matrix<'_, 
 fn product<T: Real>(onto: Onto, out: &mut [T], [a, b]: [Matrix<'_, T>; 2], threads: gemm::Parallelism) {
     let ([m, k], [depth, n]) = (a.size, b.size);
     assert!(k == depth && out.len() == m * n, "matrix sizes: {:?} · {:?} into {}", a.size, b.size, out.len());
-    assert!(a.is_inside() && b.is_inside(), "matrix sizes and their memory");
-    // SAFETY: `out`, `a` and `b` are live slices, `out` is borrowed exclusively and dense in rows, and the
-    // assertions above show that the largest index i·row_step + j·column_step of `a` and of `b` lies inside its
-    // slice, and with it every other, because steps are not negative. T is f32 or f64, which `gemm` supports.
+    assert!(a.fits() && b.fits(), "matrix sizes and their memory");
+    // SAFETY: `out`, `a` and `b` are live slices and `out` is borrowed exclusively. `out` is dense and as large as
+    // the product; the last element of `a` and of `b` lies inside its slice, and with it every index
+    // i·row_step + j·column_step within the sizes. T is f32 or f64, which `gemm` supports.
     unsafe {
         gemm::gemm(
             m,

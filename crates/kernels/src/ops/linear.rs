@@ -126,7 +126,7 @@ pub(super) fn product<T: Exp>(x: &[T], weight: &[T], width: usize) -> Vec<T> {
     y
 }
 
-fn add_bias<T: Exp>(y: &mut [T], bias: &[T]) {
+pub(super) fn add_bias<T: Exp>(y: &mut [T], bias: &[T]) {
     y.par_chunks_mut(bias.len().max(1) * ROWS).for_each(|rows| {
         wide(
             #[inline(always)]

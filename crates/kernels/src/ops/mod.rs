@@ -20,6 +20,7 @@
 //! | [`mean_pool1d`] | mean over time | – |
 //! | [`upsample_nearest2d`] | every pixel repeated scale × scale times | scale ≥ 1 |
 //! | [`linear`], [`linear_then`] | x Wᵀ + b, and an activation of it | – |
+//! | [`gru`] | h ← (1 − z) ∘ n + z ∘ h over a sequence | – |
 //! | [`activate`], [`relu`] | an [`Activation`] of every value | – |
 //!
 //! | composition | formula |
@@ -41,6 +42,7 @@ mod layer_norm;
 mod linear;
 mod planes;
 mod pool;
+mod recurrent;
 mod resize;
 mod separable;
 mod unfold;
@@ -58,4 +60,5 @@ pub use pool::{
     Border, Pool2d, adaptive_avg_pool2d, adaptive_max_pool2d, avg_pool2d, global_avg_pool2d, max_pool2d,
     max_pool2d_with, mean_pool1d,
 };
+pub use recurrent::{RecurrentWeights, gru};
 pub use resize::{pixel_shuffle, upsample_nearest2d};

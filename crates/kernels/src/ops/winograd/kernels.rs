@@ -52,7 +52,7 @@ impl<T: Real> Kernels<T> {
     /// The matrix `[outputs, from]` at a point, for `outputs` channels from `first`.
     pub(super) fn at(&self, point: usize, first: usize, outputs: usize) -> Matrix<'_, T> {
         let pitch = POINTS * self.from;
-        Matrix::spaced(&self.values[first * pitch + point * self.from..], [outputs, self.from], pitch)
+        Matrix::block(&self.values[first * pitch + point * self.from..], [outputs, self.from], pitch)
     }
 }
 

@@ -112,7 +112,7 @@ impl<T: Real> Transform<T> {
 
 /// The matrix `[channels, tiles]` at a point, out of `[channels, points, tiles]`.
 pub(super) fn at<T>(known: &[T], point: usize, [channels, tiles]: [usize; 2]) -> Matrix<'_, T> {
-    Matrix::spaced(&known[point * tiles..], [channels, tiles], POINTS * tiles)
+    Matrix::block(&known[point * tiles..], [channels, tiles], POINTS * tiles)
 }
 
 #[inline(always)]
