@@ -12,6 +12,7 @@
 //! | [`max_pool2d`] | largest value per window | window within the image |
 //! | [`upsample_nearest2d`] | every pixel repeated scale × scale times | scale ≥ 1 |
 //! | [`linear`], [`linear_then`] | x Wᵀ + b, and an activation of it | – |
+//! | [`embedding`], [`embedding_padded`] | rows of a table by their numbers | every id below the rows |
 //! | [`activate`], [`relu`] | an [`Activation`] of every value | – |
 //!
 //! | composition | formula |
@@ -25,6 +26,7 @@ mod activation;
 mod batch_norm;
 mod conv2d;
 mod dropout;
+mod embedding;
 mod finite;
 pub(crate) mod host;
 mod linear;
@@ -36,6 +38,7 @@ pub use activation::{Activation, activate, relu};
 pub use batch_norm::{ChannelStats, Statistics, batch_norm, channel_stats};
 pub use conv2d::{Conv2d, conv2d};
 pub use dropout::dropout;
+pub use embedding::{embedding, embedding_padded};
 pub use finite::all_finite;
 pub use linear::{linear, linear_then};
 pub use pool::{global_avg_pool2d, max_pool2d};
