@@ -4,7 +4,10 @@ use candle_core::{DType, Tensor};
 use rayon::prelude::*;
 
 use super::host::{self, Real, for_real};
-use crate::Result;
+use crate::{Result, simd::wide};
+
+/// Values per task of the thread pool.
+const CHUNK: usize = 1 << 15;
 
 /// Whether no value of `x` is NaN or infinite. Whole numbers always are finite.
 ///
@@ -32,5 +35,15 @@ pub fn all_finite(x: &Tensor) -> Result<bool> {
 }
 
 fn finite<T: Real>(x: &[T]) -> bool {
-    x.par_chunks(1 << 15).all(|x| x.iter().fold(true, |all, x| all & x.is_finite()))
+    match x.len() {
+        0..=CHUNK => all(x),
+        _ => x.par_chunks(CHUNK).all(all),
+    }
+}
+
+fn all<T: Real>(x: &[T]) -> bool {
+    wide(
+        #[inline(always)]
+        || x.iter().fold(true, |all, x| all & x.is_finite()),
+    )
 }

@@ -21,6 +21,7 @@
 //! | [`upsample_nearest2d`] | every pixel repeated scale × scale times | scale ≥ 1 |
 //! | [`linear`], [`linear_then`] | x Wᵀ + b, and an activation of it | – |
 //! | [`gru`] | h ← (1 − z) ∘ n + z ∘ h over a sequence | – |
+//! | [`embedding`], [`embedding_padded`] | rows of a table by their numbers | every id below the rows |
 //! | [`activate`], [`relu`] | an [`Activation`] of every value | – |
 //!
 //! | composition | formula |
@@ -33,6 +34,7 @@ mod activation;
 mod batch_norm;
 mod conv2d;
 mod dropout;
+mod embedding;
 mod finite;
 mod fresh;
 mod group_norm;
@@ -52,6 +54,7 @@ pub use activation::{Activation, activate, relu};
 pub use batch_norm::{BatchNorm, ChannelStats, Statistics, batch_norm, batch_norm_then, channel_stats};
 pub use conv2d::{Conv2d, conv2d};
 pub use dropout::dropout;
+pub use embedding::{embedding, embedding_padded};
 pub use finite::all_finite;
 pub use group_norm::group_norm;
 pub use layer_norm::{layer_norm, rms_norm};

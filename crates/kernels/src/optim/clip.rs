@@ -8,10 +8,8 @@
 //! Reference: Pascanu, Mikolov, Bengio, "On the difficulty of training recurrent neural networks", ICML 2013,
 //! algorithm 1, <https://proceedings.mlr.press/v28/pascanu13.html>.
 
-use candle_core::Tensor;
-
-use super::range;
-use super::reduce::{Term, require_finite, sum};
+use super::reduce::{require_finite, squares};
+use super::{IntoGradient, range};
 use crate::{Error, Named, Result};
 
 /// Scales all gradients by one factor, so that their common 2-norm is at most `max`. Returns them and the norm
@@ -37,19 +35,19 @@ use crate::{Error, Named, Result};
 /// assert!((clipped["weight"].to_vec1::<f64>()?[0] - 0.6).abs() < 1e-6);
 /// # Ok::<(), taskweave_kernels::Error>(())
 /// ```
-pub fn clip_norm(gradients: &Named<Tensor>, max: f64) -> Result<(Named<Tensor>, f64)> {
+pub fn clip_norm<G: IntoGradient>(gradients: &Named<G>, max: f64) -> Result<(Named<G>, f64)> {
     range::positive("maximal norm", max)?;
-    let squares = gradients.try_map(|_, gradient| sum(gradient, Term::Square))?;
+    let squares = gradients.try_map(|_, gradient| squares(&gradient.clone().into()))?;
     let norm = squares.values().sum::<f64>().sqrt();
     if !norm.is_finite() {
-        require_finite(gradients)?;
+        require_finite(&gradients.map(|_, gradient| gradient.clone().into()))?;
         return Err(Error::non_finite("norm of the gradients", all(gradients)));
     }
     let factor = max / (norm + 1e-6);
     if factor >= 1.0 {
         return Ok((gradients.clone(), norm));
     }
-    Ok((gradients.try_map(|_, gradient| gradient.affine(factor, 0.0))?, norm))
+    Ok((gradients.try_map(|_, gradient| gradient.map_values(|values| values.affine(factor, 0.0)))?, norm))
 }
 
 /// Moves every number of every gradient into `[−max, max]`.
@@ -68,20 +66,21 @@ pub fn clip_norm(gradients: &Named<Tensor>, max: f64) -> Result<(Named<Tensor>, 
 /// assert_eq!(clip_value(&gradients, 1.0)?["weight"].to_vec1::<f32>()?, [1.0, -1.0, 0.5]);
 /// # Ok::<(), taskweave_kernels::Error>(())
 /// ```
-pub fn clip_value(gradients: &Named<Tensor>, max: f64) -> Result<Named<Tensor>> {
+pub fn clip_value<G: IntoGradient>(gradients: &Named<G>, max: f64) -> Result<Named<G>> {
     range::positive("maximal value", max)?;
-    require_finite(gradients)?;
-    Ok(gradients.try_map(|_, gradient| gradient.clamp(-max, max))?)
+    require_finite(&gradients.map(|_, gradient| gradient.clone().into()))?;
+    gradients.try_map(|_, gradient| gradient.map_values(|values| values.clamp(-max, max)))
 }
 
-fn all(gradients: &Named<Tensor>) -> String {
+fn all<G>(gradients: &Named<G>) -> String {
     gradients.names().collect::<Vec<_>>().join("`, `")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use candle_core::{DType, Device};
+    use crate::autograd::{Gradient, RowGradient};
+    use candle_core::{DType, Device, Tensor};
 
     fn named(values: &[&[f64]]) -> Named<Tensor> {
         let tensor = |v: &&[f64]| Tensor::new(*v, &Device::Cpu).unwrap();
@@ -112,6 +111,26 @@ mod tests {
         let ones = Tensor::full(0.1f32, 1_000_003, &Device::Cpu).unwrap();
         let (_, norm) = clip_norm(&Named::new([("w", ones)]).unwrap(), 1.0).unwrap();
         assert!((norm / (f64::from(0.1f32) * 1_000_003f64.sqrt()) - 1.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn gradients_by_rows_are_bounded_as_dense_ones() {
+        for (rows, width) in [(vec![0, 3, 4, 6000], 7), (vec![], 3), (vec![1, 5, 999], 16), (vec![2], 20_000)]
+        {
+            let numbers: Vec<f32> = (0..rows.len() * width).map(|i| (i as f32 * 0.7).sin()).collect();
+            let values = Tensor::from_vec(numbers, (rows.len(), width), &Device::Cpu).unwrap();
+            let rows = Gradient::Rows(RowGradient::new(rows, values, 6001).unwrap());
+            let dense = Named::new([("w", rows.clone().into_dense().unwrap())]).unwrap();
+            let rows = Named::new([("w", rows)]).unwrap();
+            let same = |rows: &Named<Gradient>, dense: &Named<Tensor>| {
+                let rows = rows["w"].clone().into_dense().unwrap();
+                assert_eq!(rows.to_vec2::<f32>().unwrap(), dense["w"].to_vec2::<f32>().unwrap());
+            };
+            let (by_rows, norms) = (clip_norm(&rows, 0.5).unwrap(), clip_norm(&dense, 0.5).unwrap());
+            assert_eq!(by_rows.1.to_bits(), norms.1.to_bits());
+            same(&by_rows.0, &norms.0);
+            same(&clip_value(&rows, 0.3).unwrap(), &clip_value(&dense, 0.3).unwrap());
+        }
     }
 
     #[test]

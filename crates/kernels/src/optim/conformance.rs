@@ -4,6 +4,7 @@ use candle_core::{DType, Device, Tensor, Var};
 use serde_json::{Value, json};
 
 use super::{Group, Now, Optimizer, OptimizerConfig, Rule, pass};
+use crate::autograd::{Gradient, RowGradient};
 use crate::{Error, Kind, Named, Owner, Param, Rng, State, Stateful};
 
 /// Every rule, with and without each of its options.
@@ -178,7 +179,7 @@ fn the_composed_formula_equals_the_fused_one() {
             for step in 1..6 {
                 let formula = rule.at(Now { rate: rule.rate(), decay: 1.0, step });
                 let gradient = random(&mut rng, &[300], dtype);
-                pass::update(&formula, &vars[0], &gradient, &mut slots[0]).unwrap();
+                pass::update(&formula, &vars[0], &gradient.clone().into(), &mut slots[0]).unwrap();
                 pass::composed(&formula, &vars[1], &gradient, &mut slots[1]).unwrap();
             }
             assert_ne!(values(&vars[0]), values(&start), "{rule:?}");
@@ -227,6 +228,51 @@ fn a_parameter_without_gradient_keeps_value_and_state() {
         // Its next step is its own third one, as if the other parameter had not moved in between.
         run(&mut optimizer, &params, 2..3);
         assert_eq!(values(&params["weight"].var), trained(config, DType::F64, 3)[0], "{config:?}");
+    }
+}
+
+/// Some rows of the weight's gradient, others at every step.
+fn by_rows(step: u64, dtype: DType) -> Gradient {
+    let rows: Vec<u32> = (0..130).filter(|row| (row + step as u32).is_multiple_of(3)).collect();
+    let values = random(&mut Rng::new(5).fork_at(step), &[rows.len(), 140], dtype);
+    Gradient::Rows(RowGradient::new(rows, values, 130).unwrap())
+}
+
+#[test]
+fn a_gradient_by_rows_has_the_effect_of_the_dense_one() {
+    for config in rows() {
+        for dtype in [DType::F32, DType::F64, DType::BF16] {
+            let trained = |dense: bool| {
+                let params = network(dtype);
+                let mut optimizer = Optimizer::new(config, params.clone()).unwrap();
+                for step in 0..4 {
+                    let gradient = by_rows(step, dtype);
+                    let gradient = if dense { gradient.into_dense().unwrap().into() } else { gradient };
+                    optimizer.step(&Named::new([("weight", gradient)]).unwrap()).unwrap();
+                }
+                let slots = optimizer.save().unwrap().tensors;
+                (all_values(&params), slots.values().map(values).collect::<Vec<_>>())
+            };
+            assert_eq!(trained(false), trained(true), "{config:?}");
+        }
+    }
+}
+
+#[test]
+fn a_bad_gradient_by_rows_changes_nothing() {
+    for config in rows() {
+        let params = network(DType::F32);
+        let mut optimizer = Optimizer::new(config, params.clone()).unwrap();
+        let good = by_rows(0, DType::F32);
+        let step = |optimizer: &mut Optimizer, bad: Gradient| {
+            optimizer.step(&Named::new([("weight", bad)]).unwrap()).unwrap_err().to_string()
+        };
+        let nan = good.with_values((good.values() * f64::NAN).unwrap()).unwrap();
+        assert_eq!(step(&mut optimizer, nan), "gradient of `weight` is not finite");
+        let lower = RowGradient::new(vec![1], good.values().narrow(0, 0, 1).unwrap(), 129).unwrap();
+        assert!(step(&mut optimizer, Gradient::Rows(lower)).contains("expected shape [130, 140]"));
+        assert!(step(&mut optimizer, by_rows(0, DType::F64)).contains("expected dtype F32"));
+        assert_eq!(all_values(&params), all_values(&network(DType::F32)), "{config:?}");
     }
 }
 

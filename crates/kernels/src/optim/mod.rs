@@ -12,7 +12,8 @@
 //! runs in place, all state of a parameter in one parallel pass; elsewhere the same formula runs on whole
 //! tensors. A new rule is one file, one line in [`OptimizerConfig`] and one row in the conformance table.
 //!
-//! [`clip_norm`] and [`clip_value`] bound gradients before they reach the optimizer.
+//! [`clip_norm`] and [`clip_value`] bound gradients before they reach the optimizer. All of them take tensors and
+//! [`Gradient`](crate::autograd::Gradient)s alike: one by rows gives the bits of the dense one.
 
 mod adagrad;
 mod adam;
@@ -22,6 +23,7 @@ mod config;
 #[cfg(test)]
 mod conformance;
 mod elementwise;
+mod gradient;
 mod group;
 mod optimizer;
 mod pass;
@@ -37,6 +39,7 @@ pub use adamw::AdamW;
 pub use clip::{clip_norm, clip_value};
 pub use config::OptimizerConfig;
 pub use elementwise::Elementwise;
+pub use gradient::IntoGradient;
 pub use group::Group;
 pub use optimizer::Optimizer;
 pub use rmsprop::{RmsProp, RmsPropStep};

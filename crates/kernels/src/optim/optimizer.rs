@@ -5,7 +5,8 @@ use std::collections::HashSet;
 use candle_core::{Tensor, Var};
 
 use super::reduce::require_finite;
-use super::{Group, Now, OptimizerConfig, Rule, pass, range};
+use super::{Group, IntoGradient, Now, OptimizerConfig, Rule, pass, range};
+use crate::autograd::Gradient;
 use crate::{Error, Named, Param, Result, State};
 
 /// Applies a rule to parameters, and owns what the rule remembers about each of them.
@@ -104,7 +105,8 @@ impl Optimizer {
         Ok(Self { rate: rule.rate(), rule: Box::new(rule), identity, entries, storages })
     }
 
-    /// Changes the parameters that have a gradient; the others keep their values and their state.
+    /// Changes the parameters that have a gradient; the others keep their values and their state. A gradient by
+    /// rows has the effect of the dense one, to the last bit: where the state moves, so do all rows.
     ///
     /// # Shapes
     /// Each gradient has the shape, the dtype and the device of its parameter; it need not be contiguous.
@@ -113,8 +115,8 @@ impl Optimizer {
     /// [`Error::Unknown`] for a gradient without a parameter (a buffer has none here), [`Error::Shape`],
     /// [`Error::DType`], and [`Error::NonFinite`] for a gradient with a NaN or an infinity. Nothing has changed
     /// then.
-    pub fn step(&mut self, gradients: &Named<Tensor>) -> Result<()> {
-        let gradients = gradients.try_map(|name, gradient| self.accepted(name, gradient))?;
+    pub fn step<G: IntoGradient>(&mut self, gradients: &Named<G>) -> Result<()> {
+        let gradients = gradients.try_map(|name, gradient| self.accepted(name, gradient.clone().into()))?;
         require_finite(&gradients)?;
         for (name, gradient) in gradients.iter() {
             let entry = self.entries.require_mut("parameter", name)?;
@@ -142,23 +144,24 @@ impl Optimizer {
     }
 
     /// A gradient that fits its parameter: contiguous, and not a view of any parameter's own numbers.
-    fn accepted(&self, name: &str, gradient: &Tensor) -> Result<Tensor> {
+    fn accepted(&self, name: &str, gradient: Gradient) -> Result<Gradient> {
         let var = &self.entries.require("parameter", name)?.var;
         let what = || format!("gradient of `{name}`");
-        if gradient.dims() != var.dims() {
-            return Err(Error::shape(what(), format!("{:?}", var.dims()), gradient.dims()));
+        let (shape, values) = (gradient.shape(), gradient.values());
+        if shape.dims() != var.dims() {
+            return Err(Error::shape(what(), format!("{:?}", var.dims()), shape.dims()));
         }
-        if gradient.dtype() != var.dtype() {
-            return Err(Error::dtype(what(), format!("{:?}", var.dtype()), gradient.dtype()));
+        if values.dtype() != var.dtype() {
+            return Err(Error::dtype(what(), format!("{:?}", var.dtype()), values.dtype()));
         }
-        if !gradient.device().same_device(var.device()) {
-            let (expected, found) = (var.device().location(), gradient.device().location());
+        if !values.device().same_device(var.device()) {
+            let (expected, found) = (var.device().location(), values.device().location());
             return Err(Error::parameter(what(), format!("{expected:?}"), format!("{found:?}")));
         }
-        let gradient = gradient.detach();
-        Ok(match self.storages.contains(&storage_of(&gradient)) {
-            true => gradient.force_contiguous()?,
-            false => gradient.contiguous()?,
+        let values = values.detach();
+        gradient.with_values(match self.storages.contains(&storage_of(&values)) {
+            true => values.force_contiguous()?,
+            false => values.contiguous()?,
         })
     }
 }
@@ -177,11 +180,11 @@ impl Entry {
 
 /// A rule behind a pointer.
 trait Update: std::fmt::Debug + Send + Sync {
-    fn update(&self, now: Now, entry: &mut Entry, gradient: &Tensor) -> Result<()>;
+    fn update(&self, now: Now, entry: &mut Entry, gradient: &Gradient) -> Result<()>;
 }
 
 impl<R: Rule> Update for R {
-    fn update(&self, now: Now, entry: &mut Entry, gradient: &Tensor) -> Result<()> {
+    fn update(&self, now: Now, entry: &mut Entry, gradient: &Gradient) -> Result<()> {
         pass::update(&self.at(now), &entry.var, gradient, &mut entry.slots)
     }
 }

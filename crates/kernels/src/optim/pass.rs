@@ -2,38 +2,41 @@
 //!
 //! The fused pass reads and writes every number once: parameter, gradient and all slots side by side, in
 //! chunks that rayon spreads over the cores. Every number depends on its own position only, so that neither the
-//! chunks nor the threads change a bit.
+//! chunks nor the threads change a bit. A gradient by rows is laid out a block at a time, never as a whole.
 
-use std::cell::RefCell;
 use std::convert::Infallible;
 
-use candle_core::{
-    CpuStorage, DType, Device, InplaceOp1, Layout, Result as CandleResult, Storage, Tensor, Var, WithDType,
-    bail,
-};
+use candle_core::{DType, Device, Result as CandleResult, Tensor, Var};
 use rayon::prelude::*;
 
+use super::gradient::Numbers;
 use super::{Elementwise, Formula};
 use crate::Result;
+use crate::autograd::Gradient;
+use crate::ops::host::{self, Real};
+use crate::simd::wide;
 
 /// How many numbers one task takes: enough to outweigh the hand-over, few enough to spread.
 const CHUNK: usize = 1 << 14;
+/// How many numbers of a gradient by rows are laid out at a time: few enough to stay in the nearest cache.
+const BLOCK: usize = 1 << 10;
 
 /// Steps `var` and `slots` along a contiguous `gradient` that shares its storage with neither of them.
 pub(super) fn update<F: Formula>(
     formula: &F,
     var: &Var,
-    gradient: &Tensor,
+    gradient: &Gradient,
     slots: &mut [Tensor],
 ) -> Result<()> {
     if var.elem_count() == 0 {
         return Ok(());
     }
-    Ok(match (var.device(), var.dtype()) {
-        (Device::Cpu, DType::F32) => host::<F, f32>(formula, var, gradient, slots),
-        (Device::Cpu, DType::F64) => host::<F, f64>(formula, var, gradient, slots),
-        _ => composed(formula, var, gradient, slots),
-    }?)
+    match (var.device(), var.dtype(), slots.len()) {
+        (Device::Cpu, DType::F32, 0..4) => host::<F, f32>(formula, var, gradient, slots)?,
+        (Device::Cpu, DType::F64, 0..4) => host::<F, f64>(formula, var, gradient, slots)?,
+        _ => composed(formula, var, &gradient.clone().into_dense()?, slots)?,
+    }
+    Ok(())
 }
 
 /// The formula on whole tensors, for every device and dtype.
@@ -47,60 +50,31 @@ pub(super) fn composed<F: Formula>(
 }
 
 /// Numbers that a CPU tensor holds and a formula runs on without failing.
-pub(super) trait Number: WithDType + Elementwise<Error = Infallible> {
-    fn numbers_mut(storage: &mut CpuStorage) -> Option<&mut [Self]>;
-}
+trait Number: Real + Elementwise<Error = Infallible> {}
 
-impl Number for f32 {
-    fn numbers_mut(storage: &mut CpuStorage) -> Option<&mut [Self]> {
-        if let CpuStorage::F32(numbers) = storage { Some(numbers) } else { None }
-    }
-}
-
-impl Number for f64 {
-    fn numbers_mut(storage: &mut CpuStorage) -> Option<&mut [Self]> {
-        if let CpuStorage::F64(numbers) = storage { Some(numbers) } else { None }
-    }
-}
-
-/// What `read` makes of the numbers of a contiguous CPU tensor.
-pub(super) fn with_numbers<T: Number, R>(tensor: &Tensor, read: impl FnOnce(&[T]) -> R) -> CandleResult<R> {
-    let (storage, layout) = tensor.storage_and_layout();
-    match (&*storage, layout.contiguous_offsets()) {
-        (Storage::Cpu(storage), Some((from, to))) => Ok(read(&storage.as_slice::<T>()?[from..to])),
-        _ => bail!("expected a contiguous tensor on the CPU"),
-    }
-}
+impl Number for f32 {}
+impl Number for f64 {}
 
 fn host<F: Formula, T: Number>(
     formula: &F,
     var: &Var,
-    gradient: &Tensor,
-    slots: &mut [Tensor],
-) -> CandleResult<()> {
-    match slots.len() {
-        0 => fused::<F, T, 0>(formula, var, gradient, slots),
-        1 => fused::<F, T, 1>(formula, var, gradient, slots),
-        2 => fused::<F, T, 2>(formula, var, gradient, slots),
-        3 => fused::<F, T, 3>(formula, var, gradient, slots),
-        _ => composed(formula, var, gradient, slots),
-    }
-}
-
-fn fused<F: Formula, T: Number, const K: usize>(
-    formula: &F,
-    var: &Var,
-    gradient: &Tensor,
+    gradient: &Gradient,
     slots: &[Tensor],
 ) -> CandleResult<()> {
     let targets: Vec<_> = std::iter::once(var.as_tensor()).chain(slots).collect();
-    with_numbers(gradient, |g| {
-        open(&targets, Vec::new(), &mut |targets: Vec<&mut [T]>| {
-            let mut targets = targets.into_iter();
-            let x = targets.next().unwrap_or_default();
-            spread::<F, T, K>(formula, g, x, std::array::from_fn(|_| targets.next().unwrap_or_default()));
-        })
-    })?
+    let values = host::read::<T>(gradient.values())?;
+    let g = Numbers::new(gradient, &values);
+    open(&targets, Vec::new(), &mut |targets: Vec<&mut [T]>| {
+        let mut targets = targets.into_iter();
+        let x = targets.next().unwrap_or_default();
+        let mut slot = |_| targets.next().unwrap_or_default();
+        match slots.len() {
+            0 => spread::<F, T, 0>(formula, g, x, std::array::from_fn(&mut slot)),
+            1 => spread::<F, T, 1>(formula, g, x, std::array::from_fn(&mut slot)),
+            2 => spread::<F, T, 2>(formula, g, x, std::array::from_fn(&mut slot)),
+            _ => spread::<F, T, 3>(formula, g, x, std::array::from_fn(&mut slot)),
+        }
+    })
 }
 
 /// Hands the numbers of all `tensors` to `run`, which may change them. candle lends one tensor at a time for
@@ -114,49 +88,59 @@ fn open<T: Number>(
         run(held);
         return Ok(());
     };
-    let mut held = Some(held);
-    let mut lend = |numbers: &mut [T]| {
-        let mut held = held.take().unwrap_or_default();
+    let mut opened = Ok(());
+    host::change::<T>(first, |numbers| {
+        // A vector of shorter borrows.
+        let mut held: Vec<&mut [T]> = held;
         held.push(numbers);
-        open(rest, held, run)
-    };
-    first.inplace_op1(&Lend(RefCell::new(&mut lend)))
-}
-
-/// A function that takes numbers for changing them.
-type Borrower<'a, T> = dyn FnMut(&mut [T]) -> CandleResult<()> + 'a;
-
-/// Lends the numbers of a tensor to a function.
-struct Lend<'a, T>(RefCell<&'a mut Borrower<'a, T>>);
-
-impl<T: Number> InplaceOp1 for Lend<'_, T> {
-    fn name(&self) -> &'static str {
-        "optimizer step"
-    }
-
-    fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> CandleResult<()> {
-        match (T::numbers_mut(storage), layout.contiguous_offsets()) {
-            (Some(numbers), Some((from, to))) => (self.0.borrow_mut())(&mut numbers[from..to]),
-            _ => bail!("expected a contiguous {:?} tensor on the CPU", T::DTYPE),
-        }
-    }
+        opened = open(rest, held, run);
+    })?;
+    opened
 }
 
 /// Cuts parameter, gradient and slots into chunks and runs them in parallel.
-fn spread<F: Formula, T: Number, const K: usize>(formula: &F, g: &[T], x: &mut [T], slots: [&mut [T]; K]) {
+fn spread<F: Formula, T: Number, const K: usize>(
+    formula: &F,
+    g: Numbers<'_, T>,
+    x: &mut [T],
+    slots: [&mut [T]; K],
+) {
     let mut slots = slots.map(|slot| slot.chunks_mut(CHUNK));
     let mut chunks: Vec<_> = x
         .chunks_mut(CHUNK)
-        .zip(g.chunks(CHUNK))
-        .map(|(x, g)| (x, g, slots.each_mut().map(|slot| slot.next().unwrap_or_default())))
+        .map(|x| (x, slots.each_mut().map(|slot| slot.next().unwrap_or_default())))
+        .enumerate()
         .collect();
+    let run = |(i, (x, slots)): &mut (usize, (&mut [T], [&mut [T]; K]))| {
+        wide(
+            #[inline(always)]
+            || blocks(formula, (g, *i * CHUNK), x, slots),
+        );
+    };
     match chunks.as_mut_slice() {
-        [(x, g, slots)] => step(formula, x, g, slots),
-        chunks => chunks.par_iter_mut().for_each(|(x, g, slots)| step(formula, x, g, slots)),
+        [chunk] => run(chunk),
+        chunks => chunks.par_iter_mut().for_each(run),
     }
 }
 
-fn step<F: Formula, T: Number, const K: usize>(formula: &F, x: &mut [T], g: &[T], slots: &mut [&mut [T]; K]) {
+/// One chunk, block by block; the numbers of its gradient begin at `from`.
+#[inline(always)]
+fn blocks<F: Formula, T: Number, const K: usize>(
+    formula: &F,
+    (g, from): (Numbers<'_, T>, usize),
+    x: &mut [T],
+    slots: &mut [&mut [T]; K],
+) {
+    let mut memory = [T::zero(); BLOCK];
+    for start in (0..x.len()).step_by(BLOCK) {
+        let end = x.len().min(start + BLOCK);
+        let g = g.dense(from + start..from + end, &mut memory[..end - start]);
+        step(formula, &mut x[start..end], g, slots.each_mut().map(|slot| &mut slot[start..end]));
+    }
+}
+
+#[inline(always)]
+fn step<F: Formula, T: Number, const K: usize>(formula: &F, x: &mut [T], g: &[T], mut slots: [&mut [T]; K]) {
     // A copy of the formula and slices of one length let the compiler see that nothing overlaps.
     let formula = *formula;
     let count = g.len();

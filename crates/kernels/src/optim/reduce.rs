@@ -1,82 +1,80 @@
 //! Sums over gradients: whether all numbers are finite, and the squared norm.
 
-use candle_core::{DType, Device, Result as CandleResult, Tensor};
+use std::ops::Range;
+
+use candle_core::{DType, Device};
 use rayon::prelude::*;
 
-use super::pass::{Number, with_numbers};
-use crate::{Error, Named, Result};
+use super::gradient::Numbers;
+use crate::autograd::Gradient;
+use crate::ops::host::{self, Real, for_real};
+use crate::simd::wide;
+use crate::{Error, Named, Result, ops};
 
 /// Numbers per partial sum. Fixed, so that a sum does not depend on the number of threads.
 const CHUNK: usize = 1 << 14;
-
-/// What is summed.
-#[derive(Clone, Copy)]
-pub(super) enum Term {
-    /// 0 · x: the sum is zero, or NaN where any x is not finite.
-    Zero,
-    /// x²
-    Square,
-}
-
-impl Term {
-    #[inline(always)]
-    fn of(self, x: f64) -> f64 {
-        match self {
-            Self::Zero => 0.0 * x,
-            Self::Square => x * x,
-        }
-    }
-
-    fn composed(self, tensor: &Tensor) -> CandleResult<Tensor> {
-        // Metal has no f64.
-        let wide = if tensor.device().is_metal() { DType::F32 } else { DType::F64 };
-        let sum = match self {
-            Self::Zero => tensor.affine(0.0, 0.0)?.sum_all(),
-            Self::Square => tensor.to_dtype(wide)?.sqr()?.sum_all(),
-        };
-        sum?.to_dtype(wide)?.to_device(&Device::Cpu)?.to_dtype(DType::F64)
-    }
-}
+/// Sums side by side, because one alone waits for every addition.
+const LANES: usize = 16;
 
 /// Refuses gradients with a NaN or an infinity, naming the first such parameter.
-pub(super) fn require_finite(gradients: &Named<Tensor>) -> Result<()> {
+pub(super) fn require_finite(gradients: &Named<Gradient>) -> Result<()> {
     for (name, gradient) in gradients.iter() {
-        if sum(gradient, Term::Zero)? != 0.0 {
+        if !ops::all_finite(gradient.values())? {
             return Err(Error::non_finite("gradient", name));
         }
     }
     Ok(())
 }
 
-/// The sum of a term over a tensor.
-pub(super) fn sum(tensor: &Tensor, term: Term) -> Result<f64> {
-    if tensor.elem_count() == 0 {
+/// The sum of the squares, equal to the last bit whether a gradient is dense or by rows.
+pub(super) fn squares(gradient: &Gradient) -> Result<f64> {
+    if gradient.values().elem_count() == 0 {
         return Ok(0.0);
     }
-    let tensor = tensor.contiguous()?;
-    Ok(match (tensor.device(), tensor.dtype()) {
-        (Device::Cpu, DType::F32) => with_numbers::<f32, _>(&tensor, |x| total(x, term))?,
-        (Device::Cpu, DType::F64) => with_numbers::<f64, _>(&tensor, |x| total(x, term))?,
-        _ => term.composed(&tensor)?.to_scalar()?,
+    let values = gradient.values().contiguous()?;
+    if !host::applies(&values) {
+        // Metal has no f64.
+        let wide = if values.device().is_metal() { DType::F32 } else { DType::F64 };
+        let sum = values.to_dtype(wide)?.sqr()?.sum_all()?;
+        return Ok(sum.to_device(&Device::Cpu)?.to_dtype(DType::F64)?.to_scalar()?);
+    }
+    for_real!(values.dtype(), T => {
+        let values = host::read::<T>(&values)?;
+        Ok(total(Numbers::new(gradient, &values), gradient.shape().elem_count()))
     })
 }
 
-fn total<T: Number>(numbers: &[T], term: Term) -> f64 {
-    if numbers.len() <= CHUNK {
-        return partial(numbers, term);
-    }
-    let partials: Vec<_> = numbers.par_chunks(CHUNK).map(|chunk| partial(chunk, term)).collect();
-    partials.iter().sum()
-}
-
-/// Eight sums side by side, because one alone waits for every addition.
-fn partial<T: Number>(numbers: &[T], term: Term) -> f64 {
-    let (groups, rest) = numbers.as_chunks::<8>();
-    let mut lanes = [0.0; 8];
-    for group in groups {
-        for (lane, x) in lanes.iter_mut().zip(group) {
-            *lane += term.of(x.to_f64());
+fn total<T: Real>(numbers: Numbers<'_, T>, count: usize) -> f64 {
+    let chunk = |i: usize| i * CHUNK..count.min((i + 1) * CHUNK);
+    match count.div_ceil(CHUNK) {
+        1 => partial(numbers, chunk(0)),
+        chunks => {
+            let partials = (0..chunks).into_par_iter().map(|i| partial(numbers, chunk(i)));
+            partials.collect::<Vec<_>>().iter().sum()
         }
     }
-    lanes.iter().sum::<f64>() + rest.iter().map(|x| term.of(x.to_f64())).sum::<f64>()
+}
+
+fn partial<T: Real>(numbers: Numbers<'_, T>, range: Range<usize>) -> f64 {
+    let mut lanes = [0.0; LANES];
+    wide(
+        #[inline(always)]
+        || numbers.each_within(range, |place, piece| add_squares(&mut lanes, place, piece)),
+    );
+    lanes.iter().sum()
+}
+
+/// Adds every number to the lane of its place.
+#[inline(always)]
+fn add_squares<T: Real>(lanes: &mut [f64; LANES], place: usize, numbers: &[T]) {
+    let square = |x: &T| x.to_f64() * x.to_f64();
+    let (head, rest) = numbers.split_at(numbers.len().min(place.wrapping_neg() % LANES));
+    for (i, x) in head.iter().enumerate() {
+        lanes[(place + i) % LANES] += square(x);
+    }
+    let (groups, tail) = rest.as_chunks::<LANES>();
+    for group in groups {
+        lanes.iter_mut().zip(group).for_each(|(lane, x)| *lane += square(x));
+    }
+    lanes.iter_mut().zip(tail).for_each(|(lane, x)| *lane += square(x));
 }
