@@ -55,4 +55,6 @@ pub use model::{Model, Network};
 pub use network::NetworkConfig;
 pub use params::Params;
 pub use sharing::{HardSharing, Sharing};
-pub use stage::{BatchNorm, Conv, Dropout, Linear, MaxPool, Normalization, Relu, Stage};
+pub use stage::{
+    BatchNorm, Conv, Dropout, Embedding, Gru, LayerNorm, Linear, MaxPool, Normalization, Relu, Stage,
+};

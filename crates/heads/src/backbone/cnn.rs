@@ -2,6 +2,7 @@
 
 use candle_nn::VarBuilder;
 use serde::{Deserialize, Serialize};
+use taskweave_kernels::ops::Activation;
 use taskweave_kernels::{Error, Result};
 
 use super::{Backbone, Features};
@@ -93,10 +94,12 @@ impl CnnConfig {
         widths: [usize; 2],
     ) -> Result<()> {
         stages.push(Box::new(Conv::new(&vb.pp("conv"), widths, 3)?));
-        if self.normalization == Normalization::Batch {
-            stages.push(Box::new(BatchNorm::new(&vb.pp("norm"), widths[1])?));
-        }
-        stages.push(Box::new(Relu));
+        stages.push(match self.normalization {
+            Normalization::Batch => {
+                Box::new(BatchNorm::new(&vb.pp("norm"), widths[1])?.then(Activation::Relu))
+            }
+            Normalization::None => Box::new(Relu),
+        });
         Ok(())
     }
 }

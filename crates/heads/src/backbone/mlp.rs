@@ -2,10 +2,11 @@
 
 use candle_nn::VarBuilder;
 use serde::{Deserialize, Serialize};
+use taskweave_kernels::ops::Activation;
 use taskweave_kernels::{Error, Result};
 
 use super::{Backbone, Features};
-use crate::{Dropout, Linear, Relu, Stage};
+use crate::{Dropout, Linear, Stage};
 
 /// Per width: linear, ReLU, dropout.
 ///
@@ -50,8 +51,7 @@ impl MlpConfig {
         let mut stages: Vec<Box<dyn Stage>> = Vec::new();
         let mut inputs = self.inputs;
         for (i, &width) in self.widths.iter().enumerate() {
-            stages.push(Box::new(Linear::new(&vb.pp(i), inputs, width)?));
-            stages.push(Box::new(Relu));
+            stages.push(Box::new(Linear::new(&vb.pp(i), inputs, width)?.then(Activation::Relu)));
             if self.dropout != 0.0 {
                 stages.push(Box::new(Dropout::new(&format!("{}.{i}.dropout", vb.prefix()), self.dropout)?));
             }

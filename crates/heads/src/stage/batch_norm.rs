@@ -8,7 +8,7 @@ use candle_core::{Tensor, Var};
 use candle_nn::{Init, VarBuilder};
 use serde::{Deserialize, Serialize};
 use taskweave_kernels::Result;
-use taskweave_kernels::ops::{self, ChannelStats, Statistics};
+use taskweave_kernels::ops::{self, Activation, ChannelStats, Statistics};
 
 use super::Stage;
 use crate::Mode;
@@ -50,6 +50,7 @@ pub struct BatchNorm {
     bias: Tensor,
     mean: Var,
     var: Var,
+    activation: Activation,
 }
 
 impl BatchNorm {
@@ -65,7 +66,26 @@ impl BatchNorm {
             // A variable made from a variable is the same variable.
             mean: Var::from_tensor(&get("running_mean", 0.0)?)?,
             var: Var::from_tensor(&get("running_var", 1.0)?)?,
+            activation: Activation::Identity,
         })
+    }
+
+    /// The same layer with an activation at its end, computed in one go.
+    ///
+    /// # Example
+    /// ```
+    /// use candle_core::{DType, Device, Tensor};
+    /// use taskweave_heads::{BatchNorm, Mode, Params, Stage};
+    /// use taskweave_kernels::{Rng, ops::Activation};
+    /// let params = Params::new(&Rng::new(0), DType::F64, &Device::Cpu);
+    /// let layer = BatchNorm::new(&params.shared().pp("norm"), 1)?.then(Activation::Relu);
+    /// let y = layer.forward(&Tensor::new(&[[0f64], [4.0]], &Device::Cpu)?, Mode::Train(&Rng::new(0)))?;
+    /// assert_eq!(y.to_vec2::<f64>()?[0][0], 0.0);
+    /// # Ok::<(), taskweave_kernels::Error>(())
+    /// ```
+    #[must_use]
+    pub fn then(self, activation: Activation) -> Self {
+        Self { activation, ..self }
     }
 
     fn observe(&self, stats: &ChannelStats, n: usize) -> Result<()> {
@@ -80,13 +100,14 @@ impl BatchNorm {
 impl Stage for BatchNorm {
     fn forward(&self, x: &Tensor, mode: Mode<'_>) -> Result<Tensor> {
         let parameters = [&self.weight, &self.bias];
+        let config = ops::BatchNorm { eps: EPS, activation: self.activation };
         if mode.is_train() {
             let stats = ops::channel_stats(x)?;
-            let y = ops::batch_norm(x, parameters, Statistics::Batch(&stats), EPS)?;
+            let y = ops::batch_norm_then(x, parameters, Statistics::Batch(&stats), config)?;
             self.observe(&stats, x.elem_count() / stats.mean.elem_count())?;
             return Ok(y);
         }
         let running = ChannelStats { mean: self.mean.detach(), var: self.var.detach() };
-        ops::batch_norm(x, parameters, Statistics::Fixed(&running), EPS)
+        ops::batch_norm_then(x, parameters, Statistics::Fixed(&running), config)
     }
 }

@@ -2,9 +2,12 @@
 //!
 //! | stage | what it does | parameters |
 //! | --- | --- | --- |
-//! | [`Linear`] | affine map of the last dimension | weight, bias |
+//! | [`Linear`] | affine map of the last dimension, with an activation | weight, bias |
 //! | [`Conv`] | convolution of images | weight, bias |
-//! | [`BatchNorm`] | normalises channels | weight, bias, running statistics |
+//! | [`BatchNorm`] | normalizes channels, with an activation | weight, bias, running statistics |
+//! | [`LayerNorm`] | normalizes the last dimension | weight, bias |
+//! | [`Embedding`] | a vector for each id | weight |
+//! | [`Gru`] | states over a sequence | weights and biases of inputs and states |
 //! | [`Relu`] | max(x, 0) | – |
 //! | [`MaxPool`] | halves height and width | – |
 //! | [`Dropout`] | drops values while training | – |
@@ -17,6 +20,9 @@ use crate::Mode;
 mod batch_norm;
 mod conv;
 mod dropout;
+mod embedding;
+mod gru;
+mod layer_norm;
 mod linear;
 mod pool;
 mod relu;
@@ -24,6 +30,9 @@ mod relu;
 pub use batch_norm::{BatchNorm, Normalization};
 pub use conv::Conv;
 pub use dropout::Dropout;
+pub use embedding::Embedding;
+pub use gru::Gru;
+pub use layer_norm::LayerNorm;
 pub use linear::Linear;
 pub use pool::MaxPool;
 pub use relu::Relu;
