@@ -7,7 +7,7 @@
 //!
 //! | function | formula | needs |
 //! | --- | --- | --- |
-//! | [`conv2d`] | cross-correlation, im2col per image and one matrix product | groups divide channels |
+//! | [`conv2d`] | cross-correlation: Winograd's algorithm for 3 × 3, a direct loop for depthwise, else im2col | groups divide channels |
 //! | [`batch_norm`] | γ (x − μ) / √(σ² + ε) + β per channel | more than one value per channel to train |
 //! | [`max_pool2d`] | largest value per window | window within the image |
 //! | [`upsample_nearest2d`] | every pixel repeated scale × scale times | scale ≥ 1 |
@@ -21,8 +21,10 @@
 //! | [`dropout`] | x ∘ mask / (1 − p), mask from an [`Rng`](crate::Rng) |
 //! | [`all_finite`] | whether no value is NaN or infinite |
 
+mod algorithm;
 mod batch_norm;
 mod conv2d;
+mod depthwise;
 mod dropout;
 mod finite;
 pub(crate) mod host;
@@ -30,6 +32,7 @@ mod linear;
 mod pool;
 mod relu;
 mod resize;
+mod sums;
 mod unfold;
 mod winograd;
 
