@@ -44,10 +44,30 @@ fn table() -> Vec<Row> {
         conv("conv small, 1x1", [17, 3, 4, 8], [2, 3, 1, 1], plain),
         conv("conv small, 1x1 grouped", [20, 4, 2, 3], [4, 2, 1, 1], Conv2d { groups: 2, ..plain }),
         conv("conv small, 1x1 strided", [17, 2, 3, 4], [3, 2, 1, 1], Conv2d { stride: 2, ..plain }),
-        conv("conv 3x3, many channels", [1, 16, 5, 7], [17, 16, 3, 3], Conv2d { padding: 1, ..plain }),
-        conv("conv 3x3, unpadded", [2, 17, 6, 3], [16, 17, 3, 3], plain),
-        conv("conv 3x3, wide padding", [1, 16, 2, 1], [16, 16, 3, 3], Conv2d { padding: 4, ..plain }),
-        conv("conv 3x3, tiles cut off", [1, 16, 5, 9], [16, 16, 3, 3], Conv2d { padding: 2, ..plain }),
+        conv(
+            "conv depthwise, stride 2",
+            [3, 2, 7, 6],
+            [2, 1, 3, 3],
+            Conv2d { groups: 2, stride: 2, ..plain },
+        ),
+        conv(
+            "conv depthwise, twofold",
+            [2, 3, 5, 4],
+            [6, 1, 3, 2],
+            Conv2d { groups: 3, padding: 1, ..plain },
+        ),
+        conv(
+            "conv depthwise, wide padding",
+            [1, 2, 3, 2],
+            [2, 1, 3, 3],
+            Conv2d { groups: 2, padding: 4, ..plain },
+        ),
+        conv(
+            "conv depthwise, dilated",
+            [2, 2, 7, 9],
+            [4, 1, 3, 3],
+            Conv2d { groups: 2, padding: 1, dilation: 2, stride: 2 },
+        ),
         row("batch norm, images", &[&[3, 2, 2, 3], &[2], &[2]], trained_norm),
         row("batch norm, rows", &[&[4, 9], &[9], &[9]], trained_norm),
         row("batch norm, fixed", &[&[2, 2, 9], &[2], &[2]], |a| {
@@ -104,6 +124,25 @@ fn assert_equals_candles(shape: [usize; 4], config: Conv2d) {
     let theirs = x.conv2d(&weight, padding, stride, dilation, groups).unwrap();
     assert_eq!(ours.dims(), theirs.dims());
     assert_close("conv2d", &flat(&ours), &flat(&theirs), 1e-12);
+}
+
+/// Enough channels and tiles for Winograd's algorithm, with the gradients too.
+#[test]
+fn wide_convolution_equals_candles() {
+    let mut rng = Rng::new(4);
+    let mut draw = |shape: &[usize]| {
+        let values: Vec<f64> = (0..shape.iter().product()).map(|_| rng.normal()).collect();
+        Var::from_tensor(&Tensor::from_vec(values, shape, &Device::Cpu).unwrap()).unwrap()
+    };
+    let (x, weight, scale) = (draw(&[5, 32, 16, 18]), draw(&[33, 32, 3, 3]), draw(&[5, 33, 16, 18]));
+    let ours = ops::conv2d(&x, &weight, None, Conv2d { padding: 1, ..Conv2d::default() }).unwrap();
+    let theirs = x.conv2d(&weight, 1, 1, 1, 1).unwrap();
+    assert_close("wide conv2d", &flat(&ours), &flat(&theirs), 1e-12);
+    let gradients = [ours, theirs].map(|y| (y * scale.as_tensor()).unwrap().backward().unwrap());
+    for var in [&x, &weight] {
+        let [ours, theirs] = [0, 1].map(|i| flat(gradients[i].get(var).unwrap()));
+        assert_close("gradient of wide conv2d", &ours, &theirs, 1e-12);
+    }
 }
 
 #[test]

@@ -4,22 +4,22 @@
 //! y[b, o, i, j] = bias[o] + Σ_c,u,v  w[o, c, u, v] · x[b, c, i·s + u·d − p, j·s + v·d − p]
 //! ```
 //!
-//! Images are unfolded into a matrix of their windows (im2col) and multiplied by the kernel. Small images are
-//! unfolded several side by side, because a product with few columns is slow. The backward pass takes images in
-//! a fixed number of parts and adds the parts' weight gradients in order, so that sums do not depend on the
-//! number of threads.
+//! Many convolutions have a faster [`algorithm`]. For the others, images are unfolded into a matrix of their
+//! windows (im2col) and multiplied by the kernel. Small images are unfolded several side by side, because a
+//! product with few columns is slow. The backward pass takes images in a fixed number of parts and adds the
+//! parts' weight gradients in order, so that sums do not depend on the number of threads.
 
 use candle_core::Tensor;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use super::algorithm::{self, Algorithm};
 use super::host::{self, Real, for_real};
 use super::resize::dims4;
+use super::sums::plane_sums;
 use super::unfold::Window;
-use super::winograd::Layer;
 use crate::autograd::{Call, Function, Gradient, apply};
 use crate::gemm::{Matrix, Onto, multiply};
-use crate::simd::wide;
 use crate::{Error, Result};
 
 /// Parts that the images of a batch are split into for the backward pass, whatever the number of threads.
@@ -27,9 +27,6 @@ const PARTS: usize = 8;
 
 /// Images are put side by side until their windows make this many columns; wider products are no faster.
 const COLUMNS: usize = 64;
-
-/// Fewer channels, in or out, are too few for Winograd's algorithm.
-const MIN_CHANNELS: usize = 16;
 
 /// The geometry of a convolution.
 ///
@@ -167,18 +164,14 @@ impl Plan {
         COLUMNS.div_ceil(self.window.positions()).min(self.per_part())
     }
 
-    /// The same convolution by Winograd's algorithm, where that is faster.
-    fn winograd(&self) -> Option<Layer> {
-        let Window { channels, image, kernel, output, stride, padding, dilation } = self.window;
-        let channels = [channels, self.out];
-        let fits = kernel == [3, 3] && [stride, dilation, self.groups] == [1; 3];
-        let pays = *channels.iter().min()? >= MIN_CHANNELS;
-        (fits && pays).then_some(Layer { channels, inputs: image, outputs: output, padding })
+    /// An algorithm that does better than im2col here.
+    fn faster<T: Real>(&self) -> Option<Box<dyn Algorithm<T>>> {
+        algorithm::faster(self.batch, [self.groups, self.out], self.window)
     }
 
     fn forward<T: Real>(&self, x: &[T], weight: &[T], bias: &[T]) -> Vec<T> {
-        if let Some(layer) = self.winograd() {
-            return layer.forward(x, weight, bias);
+        if let Some(faster) = self.faster() {
+            return faster.forward(x, weight, bias);
         }
         let mut y = vec![T::zero(); self.batch * self.output_len()];
         if y.is_empty() {
@@ -220,10 +213,10 @@ impl Plan {
     }
 
     fn backward<T: Real>(&self, [x, dy]: [&[T]; 2], weight: &[T], wanted: Wanted) -> Gradients<T> {
-        if let Some(layer) = self.winograd() {
+        if let Some(faster) = self.faster() {
             return Gradients {
-                dx: if wanted == Wanted::All { layer.input_gradient(dy, weight) } else { Vec::new() },
-                dw: layer.weight_gradient(x, dy),
+                dx: if wanted == Wanted::All { faster.input_gradient(dy, weight) } else { Vec::new() },
+                dw: faster.weight_gradient(x, dy),
                 db: plane_sums(dy, self.out, self.window.positions()),
             };
         }
@@ -342,29 +335,6 @@ struct Gradients<T> {
 enum Wanted {
     All,
     Parameters,
-}
-
-/// The sum over each channel's planes in all images.
-fn plane_sums<T: Real>(values: &[T], channels: usize, plane: usize) -> Vec<T> {
-    let sum = |channel| {
-        wide(
-            #[inline(always)]
-            || plane_sum(values, channels * plane, channel * plane, plane),
-        )
-    };
-    (0..channels).into_par_iter().map(sum).collect()
-}
-
-/// The sum over `plane` values from `start` in each image, as sixteen sums side by side.
-#[inline(always)]
-fn plane_sum<T: Real>(values: &[T], image: usize, start: usize, plane: usize) -> T {
-    let mut sums = [T::zero(); 16];
-    for values in values.chunks(image) {
-        for values in values[start..start + plane].chunks(16) {
-            sums.iter_mut().zip(values).for_each(|(sum, &v)| *sum += v);
-        }
-    }
-    sums.iter().fold(T::zero(), |all, &sum| all + sum)
 }
 
 impl Function for Plan {

@@ -7,7 +7,7 @@
 //!
 //! | function | formula | needs |
 //! | --- | --- | --- |
-//! | [`conv2d`] | cross-correlation, im2col per image and one matrix product | groups divide channels |
+//! | [`conv2d`] | cross-correlation: Winograd's algorithm for 3 × 3, a direct loop for depthwise, else im2col | groups divide channels |
 //! | [`batch_norm`] | γ (x − μ) / √(σ² + ε) + β per channel | more than one value per channel to train |
 //! | [`batch_norm_then`] | an activation of the same | as above |
 //! | [`layer_norm`] | γ (x − μ) / √(σ² + ε) + β per row | – |
@@ -31,8 +31,10 @@
 //! | [`all_finite`] | whether no value is NaN or infinite |
 
 mod activation;
+mod algorithm;
 mod batch_norm;
 mod conv2d;
+mod depthwise;
 mod dropout;
 mod embedding;
 mod finite;
@@ -47,6 +49,7 @@ mod pool;
 mod recurrent;
 mod resize;
 mod separable;
+mod sums;
 mod unfold;
 mod winograd;
 

@@ -2,6 +2,7 @@
 
 use super::layer::Layer;
 use crate::Rng;
+use crate::ops::algorithm::Algorithm;
 use crate::ops::host::Real;
 
 fn layer(channels: [usize; 2], inputs: [usize; 2], padding: usize) -> Layer {

@@ -4,6 +4,7 @@ use super::gradient;
 use super::kernels::{Direction, Kernels};
 use super::path::Path;
 use super::tiles::Grid;
+use crate::ops::algorithm::Algorithm;
 use crate::ops::host::Real;
 
 /// One convolution with 3 × 3 kernels at stride 1, undilated and ungrouped.
@@ -19,15 +20,13 @@ pub(in crate::ops) struct Layer {
     pub(in crate::ops) padding: usize,
 }
 
-impl Layer {
-    /// The outputs for images `x` and a weight `[out, in, 3, 3]`.
-    pub(in crate::ops) fn forward<T: Real>(&self, x: &[T], weight: &[T], bias: &[T]) -> Vec<T> {
+impl<T: Real> Algorithm<T> for Layer {
+    fn forward(&self, x: &[T], weight: &[T], bias: &[T]) -> Vec<T> {
         let path = Path { channels: self.channels, from: self.input_grid(), to: self.output_grid() };
         path.run(x, &Kernels::new(weight, path.channels, Direction::Forward), bias)
     }
 
-    /// The gradient of the images from that of the outputs.
-    pub(in crate::ops) fn input_gradient<T: Real>(&self, dy: &[T], weight: &[T]) -> Vec<T> {
+    fn input_gradient(&self, dy: &[T], weight: &[T]) -> Vec<T> {
         let [inputs, outputs] = self.channels;
         let path = Path {
             channels: [outputs, inputs],
@@ -38,11 +37,12 @@ impl Layer {
         path.run(dy, &Kernels::new(weight, path.channels, Direction::Backward), &bias)
     }
 
-    /// The gradient of the weight.
-    pub(in crate::ops) fn weight_gradient<T: Real>(&self, x: &[T], dy: &[T]) -> Vec<T> {
+    fn weight_gradient(&self, x: &[T], dy: &[T]) -> Vec<T> {
         gradient::of_weight(&[self.input_grid(), self.output_grid()], self.channels, [x, dy])
     }
+}
 
+impl Layer {
     fn input_grid(&self) -> Grid {
         Grid::new(self.inputs, self.outputs, self.padding as isize)
     }

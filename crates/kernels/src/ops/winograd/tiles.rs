@@ -60,11 +60,11 @@ impl Grid {
         let (mut group, mut lane, mut side) = (0, 0, blank::<T, N>());
         for plane in planes {
             self.pad(plane, rows.start * STEP, lines, pitch);
-            for tile in 0..rows.len() * self.tiles[1] {
-                let (row, column) = (tile / self.tiles[1], tile % self.tiles[1]);
-                let corner = row * STEP * pitch + column * STEP;
-                for (to, from) in side.iter_mut().zip(lines[corner..].chunks(pitch)) {
-                    to.iter_mut().zip(&from[..N]).for_each(|(to, &v)| to[lane] = v);
+            for [row, column] in self.corners(0..rows.len()) {
+                let corner = row * pitch + column;
+                for (i, to) in side.iter_mut().enumerate() {
+                    let from = &lines[corner + i * pitch..][..N];
+                    to.iter_mut().zip(from).for_each(|(to, &v)| to[lane] = v);
                 }
                 lane += 1;
                 if lane == LANES {
@@ -89,21 +89,39 @@ impl Grid {
     ) {
         let (mut group, mut lane, mut side) = (0, LANES, blank::<T, STEP>());
         for plane in planes {
-            for tile in 0..rows.len() * self.tiles[1] {
+            for corner in self.corners(rows.clone()) {
                 if lane == LANES {
                     source(group, &mut side);
                     (group, lane) = (group + 1, 0);
                 }
-                let (row, column) = (rows.start + tile / self.tiles[1], tile % self.tiles[1] * STEP);
-                let width = (self.plane[1] - column).min(STEP);
-                let lines = plane[row * STEP * self.plane[1]..].chunks_mut(self.plane[1]);
-                for (from, line) in side.iter().zip(lines) {
-                    match line[column..].first_chunk_mut::<STEP>() {
-                        Some(to) => *to = std::array::from_fn(|j| from[j][lane]),
-                        None => (0..width).for_each(|j| line[column + j] = from[j][lane]),
-                    }
-                }
+                self.place(plane, corner, &side, lane);
                 lane += 1;
+            }
+        }
+    }
+
+    /// Where the outputs of the tiles in some rows begin.
+    #[inline(always)]
+    fn corners(&self, rows: Range<usize>) -> impl Iterator<Item = [usize; 2]> + use<> {
+        let columns = self.tiles[1];
+        rows.flat_map(move |row| (0..columns).map(move |column| [row * STEP, column * STEP]))
+    }
+
+    /// Writes one tile of a group, as far as it lies within the plane.
+    #[inline(always)]
+    fn place<T: Real>(
+        &self,
+        plane: &mut [T],
+        [row, column]: [usize; 2],
+        side: &Square<T, STEP>,
+        lane: usize,
+    ) {
+        let [height, width] = self.plane;
+        for (i, from) in side.iter().enumerate().take(height - row) {
+            let to = &mut plane[(row + i) * width + column..(row + i + 1) * width];
+            match to.first_chunk_mut::<STEP>() {
+                Some(to) => *to = std::array::from_fn(|j| from[j][lane]),
+                None => to.iter_mut().zip(from).for_each(|(to, from)| *to = from[lane]),
             }
         }
     }
