@@ -19,6 +19,9 @@
 //! | [`global_avg_pool2d`] | mean over height and width | – |
 //! | [`mean_pool1d`] | mean over time | – |
 //! | [`upsample_nearest2d`] | every pixel repeated scale × scale times | scale ≥ 1 |
+//! | [`upsample_bilinear2d`] | mean of up to four pixels, weighted by nearness | – |
+//! | [`conv_transpose2d`] | every pixel spread over a window | groups divide channels |
+//! | [`gradient_scale`], [`gradient_reversal`] | x, its gradient scaled | – |
 //! | [`linear`], [`linear_then`] | x Wᵀ + b, and an activation of it | – |
 //! | [`activate`], [`relu`] | an [`Activation`] of every value | – |
 //!
@@ -30,10 +33,13 @@
 
 mod activation;
 mod batch_norm;
+mod bilinear;
 mod conv2d;
+mod conv_transpose2d;
 mod dropout;
 mod finite;
 mod fresh;
+mod gradient;
 mod group_norm;
 pub(crate) mod host;
 mod lanes;
@@ -47,9 +53,12 @@ mod unfold;
 
 pub use activation::{Activation, activate, relu};
 pub use batch_norm::{BatchNorm, ChannelStats, Statistics, batch_norm, batch_norm_then, channel_stats};
+pub use bilinear::{Corners, upsample_bilinear2d};
+pub use conv_transpose2d::{ConvTranspose2d, conv_transpose2d};
 pub use conv2d::{Conv2d, conv2d};
 pub use dropout::dropout;
 pub use finite::all_finite;
+pub use gradient::{gradient_reversal, gradient_scale};
 pub use group_norm::group_norm;
 pub use layer_norm::{layer_norm, rms_norm};
 pub use linear::{linear, linear_then};
