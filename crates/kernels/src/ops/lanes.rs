@@ -5,8 +5,8 @@
 
 use super::host::Real;
 
-/// Sums taken side by side.
-const LANES: usize = 32;
+/// Sums taken side by side: as many as make the compiler keep them in vectors.
+const LANES: usize = 64;
 
 /// Values that are summed in their own precision.
 pub(super) const BLOCK: usize = 1024;
@@ -43,10 +43,17 @@ fn block<T: Real, const N: usize>(a: &[T], b: &[T], f: &impl Fn(T, T) -> [T; N])
             }
         }
     }
+    // In lanes of their own, so that those of the loop above stay in registers.
+    let mut rest = [[T::zero(); LANES]; N];
     for (lane, (&a, &b)) in rest_a.iter().zip(rest_b).enumerate() {
         let values = f(a, b);
         for n in 0..N {
-            lanes[n][lane] += values[n];
+            rest[n][lane] = values[n];
+        }
+    }
+    for n in 0..N {
+        for lane in 0..LANES {
+            lanes[n][lane] += rest[n][lane];
         }
     }
     lanes
@@ -71,7 +78,7 @@ mod tests {
 
     #[test]
     fn sums_of_any_length() {
-        for n in [0, 1, 31, 32, 33, 1023, 1024, 1025, 5000] {
+        for n in [0, 1, 63, 64, 65, 1023, 1024, 1025, 5000] {
             let x: Vec<f64> = (0..n).map(f64::from).collect();
             let expected = f64::from(n * (n - 1).max(0)) / 2.0;
             assert_eq!(sum(&x, |v| v), expected);

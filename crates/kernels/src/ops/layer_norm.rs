@@ -172,10 +172,16 @@ impl RowNorm {
     fn forward<T: Exp>(&self, x: &[T], [weight, bias]: [&[T]; 2], eps: f64) -> (Vec<T>, Vec<Row>) {
         let (y, rows) = fresh_beside(x.len(), ROWS * self.width, |start, y| {
             let pairs = y.chunks_mut(self.width).zip(x[start..].chunks(self.width));
+            let mut rows = Vec::with_capacity(ROWS);
             wide(
                 #[inline(always)]
-                || pairs.map(|(y, x)| self.forward_row(y, x, ([weight, bias], eps))).collect::<Vec<_>>(),
-            )
+                || {
+                    for (y, x) in pairs {
+                        rows.push(self.forward_row(y, x, ([weight, bias], eps)));
+                    }
+                },
+            );
+            rows
         });
         (y, rows.concat())
     }

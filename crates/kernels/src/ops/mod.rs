@@ -19,6 +19,9 @@
 //! | [`global_avg_pool2d`] | mean over height and width | – |
 //! | [`mean_pool1d`] | mean over time | – |
 //! | [`upsample_nearest2d`] | every pixel repeated scale × scale times | scale ≥ 1 |
+//! | [`upsample_bilinear2d`] | mean of up to four pixels, weighted by nearness | – |
+//! | [`conv_transpose2d`] | every pixel spread over a window | groups divide channels |
+//! | [`gradient_scale`], [`gradient_reversal`] | x, its gradient scaled | – |
 //! | [`linear`], [`linear_then`] | x Wᵀ + b, and an activation of it | – |
 //! | [`gru`] | h ← (1 − z) ∘ n + z ∘ h over a sequence | – |
 //! | [`embedding`], [`embedding_padded`] | rows of a table by their numbers | every id below the rows |
@@ -33,12 +36,15 @@
 mod activation;
 mod algorithm;
 mod batch_norm;
+mod bilinear;
 mod conv2d;
 mod depthwise;
+mod conv_transpose2d;
 mod dropout;
 mod embedding;
 mod finite;
 mod fresh;
+mod gradient;
 mod group_norm;
 pub(crate) mod host;
 mod lanes;
@@ -55,10 +61,13 @@ mod winograd;
 
 pub use activation::{Activation, activate, relu};
 pub use batch_norm::{BatchNorm, ChannelStats, Statistics, batch_norm, batch_norm_then, channel_stats};
+pub use bilinear::{Corners, upsample_bilinear2d};
+pub use conv_transpose2d::{ConvTranspose2d, conv_transpose2d};
 pub use conv2d::{Conv2d, conv2d};
 pub use dropout::dropout;
 pub use embedding::{embedding, embedding_padded};
 pub use finite::all_finite;
+pub use gradient::{gradient_reversal, gradient_scale};
 pub use group_norm::group_norm;
 pub use layer_norm::{layer_norm, rms_norm};
 pub use linear::{linear, linear_then};

@@ -1,10 +1,11 @@
 //! Up-sampling by whole factors.
 
 use candle_core::Tensor;
-use rayon::prelude::*;
 
+use super::fresh::fresh;
 use super::host::{self, Real, for_real};
 use crate::autograd::{Call, Function, Gradient, apply};
+use crate::simd::wide;
 use crate::{Error, Result};
 
 /// Repeats every pixel `scale × scale` times; the gradient of a pixel is the sum over its copies.
@@ -97,33 +98,57 @@ impl Function for Nearest {
 }
 
 fn repeat<T: Real>(x: &[T], [h, w]: [usize; 2], scale: usize) -> Vec<T> {
-    let mut y = vec![T::zero(); x.len() * scale * scale];
-    if y.is_empty() {
-        return y;
-    }
-    let plane = h * w;
-    y.par_chunks_mut(plane * scale * scale).zip(x.par_chunks(plane)).for_each(|(y, x)| {
-        for (row, y) in y.chunks_mut(w * scale).enumerate() {
-            let x = &x[row / scale * w..][..w];
-            y.chunks_mut(scale).zip(x).for_each(|(y, &x)| y.fill(x));
-        }
-    });
-    y
+    let (plane, lines) = (h * w, w * scale * scale);
+    fresh(x.len() * scale * scale, plane * scale * scale, |start, y| {
+        let x = x[start / (scale * scale)..].chunks(w);
+        wide(
+            #[inline(always)]
+            || {
+                for (y, x) in y.chunks_mut(lines).zip(x) {
+                    let (first, copies) = y.split_at_mut(w * scale);
+                    widen(first, x, scale);
+                    copies.chunks_mut(w * scale).for_each(|copy| copy.copy_from_slice(first));
+                }
+            },
+        );
+    })
 }
 
-fn collect<T: Real>(dy: &[T], [h, w]: [usize; 2], scale: usize) -> Vec<T> {
-    let plane = h * w;
-    let mut dx = vec![T::zero(); dy.len() / (scale * scale)];
-    if dx.is_empty() {
-        return dx;
+#[inline(always)]
+fn widen<T: Real>(y: &mut [T], x: &[T], scale: usize) {
+    match scale {
+        2 => y.chunks_exact_mut(2).zip(x).for_each(|(y, &x)| (y[0], y[1]) = (x, x)),
+        _ => y.chunks_mut(scale).zip(x).for_each(|(y, &x)| y.iter_mut().for_each(|y| *y = x)),
     }
-    dx.par_chunks_mut(plane).zip(dy.par_chunks(plane * scale * scale)).for_each(|(dx, dy)| {
-        for (row, dy) in dy.chunks(w * scale).enumerate() {
-            let dx = &mut dx[row / scale * w..][..w];
-            for (dx, dy) in dx.iter_mut().zip(dy.chunks(scale)) {
-                dy.iter().for_each(|&v| *dx += v);
-            }
-        }
-    });
-    dx
+}
+
+/// Adds up the lines of a block first, which is done in vectors, and then along the line.
+fn collect<T: Real>(dy: &[T], [h, w]: [usize; 2], scale: usize) -> Vec<T> {
+    let (plane, lines) = (h * w, w * scale * scale);
+    fresh(dy.len() / (scale * scale), plane, |start, dx| {
+        let dy = dy[start * scale * scale..].chunks(lines);
+        let mut line = vec![T::zero(); w * scale];
+        wide(
+            #[inline(always)]
+            || {
+                for (dx, dy) in dx.chunks_mut(w).zip(dy) {
+                    line.fill(T::zero());
+                    for dy in dy.chunks(w * scale) {
+                        line.iter_mut().zip(dy).for_each(|(sum, &v)| *sum += v);
+                    }
+                    narrow(dx, &line, scale);
+                }
+            },
+        );
+    })
+}
+
+#[inline(always)]
+fn narrow<T: Real>(dx: &mut [T], line: &[T], scale: usize) {
+    match scale {
+        2 => dx.iter_mut().zip(line.chunks_exact(2)).for_each(|(dx, v)| *dx = v[0] + v[1]),
+        _ => dx.iter_mut().zip(line.chunks(scale)).for_each(|(dx, v)| {
+            *dx = v.iter().fold(T::zero(), |sum, &v| sum + v);
+        }),
+    }
 }
