@@ -12,6 +12,7 @@
 //! | [`max_pool2d`] | largest value per window | window within the image |
 //! | [`upsample_nearest2d`] | every pixel repeated scale × scale times | scale ≥ 1 |
 //! | [`linear`], [`linear_then`] | x Wᵀ + b, and an activation of it | – |
+//! | [`attention`], [`self_attention`] | softmax(q kᵀ / √dim + mask) v per head | heads divide the widths |
 //! | [`gru`] | h ← (1 − z) ∘ n + z ∘ h over a sequence | – |
 //! | [`activate`], [`relu`] | an [`Activation`] of every value | – |
 //!
@@ -23,6 +24,7 @@
 //! | [`all_finite`] | whether no value is NaN or infinite |
 
 mod activation;
+mod attention;
 mod batch_norm;
 mod conv2d;
 mod dropout;
@@ -32,9 +34,11 @@ mod linear;
 mod pool;
 mod recurrent;
 mod resize;
+mod rows;
 mod unfold;
 
 pub use activation::{Activation, activate, relu};
+pub use attention::{Attention, AttentionMask, attention, self_attention};
 pub use batch_norm::{ChannelStats, Statistics, batch_norm, channel_stats};
 pub use conv2d::{Conv2d, conv2d};
 pub use dropout::dropout;

@@ -112,7 +112,7 @@ impl Cell for Gru {
         }
         for ((((dz, dh), &z), &n), &h) in dz.iter_mut().zip(dh).zip(z).zip(n).zip(past.before[0]) {
             *dz = *dh * (h - n) * z * (one - z);
-            *dh = *dh * z;
+            *dh *= z;
         }
     }
 }
