@@ -14,6 +14,8 @@
 //! | [`linear`], [`linear_then`] | x Wᵀ + b, and an activation of it | – |
 //! | [`attention`], [`self_attention`] | softmax(q kᵀ / √dim + mask) v per head | heads divide the widths |
 //! | [`gru`] | h ← (1 − z) ∘ n + z ∘ h over a sequence | – |
+//! | [`lstm`] | c ← f ∘ c + i ∘ g, h ← o ∘ tanh c over a sequence | – |
+//! | [`softmax`], [`log_softmax`] | e^xᵢ / Σ e^xⱼ over the last dimension, and its logarithm | – |
 //! | [`activate`], [`relu`] | an [`Activation`] of every value | – |
 //!
 //! | composition | formula |
@@ -35,6 +37,7 @@ mod pool;
 mod recurrent;
 mod resize;
 mod rows;
+mod softmax;
 mod unfold;
 
 pub use activation::{Activation, activate, relu};
@@ -45,5 +48,6 @@ pub use dropout::dropout;
 pub use finite::all_finite;
 pub use linear::{linear, linear_then};
 pub use pool::{global_avg_pool2d, max_pool2d};
-pub use recurrent::{RecurrentWeights, gru};
+pub use recurrent::{RecurrentWeights, gru, lstm};
 pub use resize::{pixel_shuffle, upsample_nearest2d};
+pub use softmax::{log_softmax, softmax};
