@@ -1,6 +1,9 @@
 //! Matrix products on slices.
 #![allow(unsafe_code)]
 
+use std::marker::PhantomData;
+use std::ops::Range;
+
 use crate::ops::host::Real;
 
 /// A matrix in memory, its element (i, j) at `i · row_step + j · column_step`.
@@ -43,6 +46,52 @@ impl<T> Matrix<'_, T> {
     }
 }
 
+/// A block of a matrix in rows that products are written to; blocks side by side may be written to at once.
+pub(crate) struct MatrixMut<'a, T> {
+    /// The first element; row i begins `i · step` behind it.
+    start: *mut T,
+    size: [usize; 2],
+    step: usize,
+    values: PhantomData<&'a mut [T]>,
+}
+
+// SAFETY: it is the only access to its elements, as `&mut [T]` is to its own.
+unsafe impl<T: Send> Send for MatrixMut<'_, T> {}
+
+impl<'a, T> MatrixMut<'a, T> {
+    /// Rows of `columns` values, one after the other.
+    pub(crate) fn rows(values: &'a mut [T], columns: usize) -> Self {
+        let rows = values.len().checked_div(columns).unwrap_or(0);
+        Self { start: values.as_mut_ptr(), size: [rows, columns], step: columns, values: PhantomData }
+    }
+
+    /// Blocks of `columns` columns, side by side; what is left on the right is left out.
+    pub(crate) fn split_columns(self, columns: usize) -> impl Iterator<Item = Self> {
+        let [rows, width] = self.size;
+        (0..width.checked_div(columns).unwrap_or(0)).map(move |i| Self {
+            // SAFETY: the columns `i · columns ..` are among those of the first row. No two blocks share an
+            // element, and `self` is gone.
+            start: if rows == 0 { self.start } else { unsafe { self.start.add(i * columns) } },
+            size: [rows, columns],
+            ..self
+        })
+    }
+
+    /// Some of the rows.
+    ///
+    /// # Panics
+    /// For rows that are not there, which is an error of this crate.
+    pub(crate) fn some(&mut self, rows: Range<usize>) -> MatrixMut<'_, T> {
+        assert!(rows.start <= rows.end && rows.end <= self.size[0], "rows of a matrix");
+        let size = [rows.len(), self.size[1]];
+        if rows.is_empty() {
+            return MatrixMut { size, ..*self };
+        }
+        // SAFETY: the row lies within the matrix, which is borrowed for as long as the result lives.
+        MatrixMut { start: unsafe { self.start.add(rows.start * self.step) }, size, ..*self }
+    }
+}
+
 /// What becomes of the values that a product is written over.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Onto {
@@ -60,10 +109,18 @@ const SHARED: usize = 1 << 23;
 /// # Panics
 /// Where the sizes do not fit together, which is an error of this crate and not of its input.
 pub(crate) fn multiply<T: Real>(onto: Onto, out: &mut [T], a: Matrix<'_, T>, b: Matrix<'_, T>) {
+    product(onto, dense(out, a.size[0], b.size[1]), [a, b], gemm::Parallelism::None);
+}
+
+/// The same into a block of a matrix.
+///
+/// # Panics
+/// As [`multiply`].
+pub(crate) fn multiply_into<T: Real>(onto: Onto, out: MatrixMut<'_, T>, a: Matrix<'_, T>, b: Matrix<'_, T>) {
     product(onto, out, [a, b], gemm::Parallelism::None);
 }
 
-/// The same on all threads of rayon's current pool. Threads share the places of `out`, and each of its numbers is
+/// [`multiply`] on all threads of rayon's current pool. Threads share the places of `out`, and each of its numbers is
 /// summed in one order whatever their number.
 ///
 /// # Panics
@@ -71,24 +128,40 @@ pub(crate) fn multiply<T: Real>(onto: Onto, out: &mut [T], a: Matrix<'_, T>, b: 
 pub(crate) fn multiply_shared<T: Real>(onto: Onto, out: &mut [T], a: Matrix<'_, T>, b: Matrix<'_, T>) {
     let large = a.size[0] * a.size[1] * b.size[1] >= SHARED;
     let threads = if large { gemm::Parallelism::Rayon(0) } else { gemm::Parallelism::None };
-    product(onto, out, [a, b], threads);
+    product(onto, dense(out, a.size[0], b.size[1]), [a, b], threads);
 }
 
-fn product<T: Real>(onto: Onto, out: &mut [T], [a, b]: [Matrix<'_, T>; 2], threads: gemm::Parallelism) {
+fn dense<T>(out: &mut [T], rows: usize, columns: usize) -> MatrixMut<'_, T> {
+    assert!(out.len() == rows * columns, "{rows} · {columns} values into {}", out.len());
+    MatrixMut { size: [rows, columns], ..MatrixMut::rows(out, columns) }
+}
+
+fn product<T: Real>(
+    onto: Onto,
+    out: MatrixMut<'_, T>,
+    [a, b]: [Matrix<'_, T>; 2],
+    threads: gemm::Parallelism,
+) {
     let ([m, k], [depth, n]) = (a.size, b.size);
-    assert!(k == depth && out.len() == m * n, "matrix sizes: {:?} · {:?} into {}", a.size, b.size, out.len());
+    assert!(
+        k == depth && out.size == [m, n],
+        "matrix sizes: {:?} · {:?} into {:?}",
+        a.size,
+        b.size,
+        out.size
+    );
     assert!(a.fits() && b.fits(), "matrix sizes and their memory");
-    // SAFETY: `out`, `a` and `b` are live slices and `out` is borrowed exclusively. `out` is dense and as large as
-    // the product; the last element of `a` and of `b` lies inside its slice, and with it every index
-    // i·row_step + j·column_step within the sizes. T is f32 or f64, which `gemm` supports.
+    // SAFETY: `out` is the only access to its m · n elements, in rows `out.step` apart, and `a` and `b` are live
+    // slices in which the last element of either matrix lies, and with it every index i·row_step + j·column_step
+    // within the sizes. T is f32 or f64, which `gemm` supports.
     unsafe {
         gemm::gemm(
             m,
             n,
             k,
-            out.as_mut_ptr(),
+            out.start,
             1,
-            n as isize,
+            out.step as isize,
             onto == Onto::Sum,
             a.values.as_ptr(),
             a.step[1] as isize,
@@ -137,5 +210,39 @@ mod tests {
         let mut out = [f64::NAN; 4];
         multiply(Onto::Nothing, &mut out, Matrix::rows(&a, 2).transposed(), Matrix::rows(&b, 2));
         assert_eq!(out, [26.0, 30.0, 38.0, 44.0]);
+    }
+
+    #[test]
+    fn multiplies_blocks_into_blocks() {
+        let values: Vec<f64> = (0..12).map(f64::from).collect();
+        // The two middle columns of a 3 × 4 matrix, times the last two, turned.
+        let (a, b) = (Matrix::block(&values[1..], [3, 2], 4), Matrix::block(&values[2..], [3, 2], 4));
+        let mut out = [0.0; 12];
+        let block = MatrixMut::rows(&mut out, 4).split_columns(3).next().unwrap();
+        multiply_into(Onto::Nothing, block, a, b.transposed());
+        assert_eq!(out, [8.0, 20.0, 32.0, 0.0, 28.0, 72.0, 116.0, 0.0, 48.0, 124.0, 200.0, 0.0]);
+    }
+
+    #[test]
+    fn blocks_beyond_their_memory_are_refused() {
+        let (values, dense) = ([0f32; 11], [0f32; 4]);
+        for (size, step, fits) in
+            [([3, 3], 4, true), ([3, 4], 4, false), ([4, 1], 4, false), ([0, 9], 9, true)]
+        {
+            assert_eq!(Matrix::block(&values, size, step).fits(), fits, "{size:?}");
+        }
+        assert!(!Matrix::block(&dense, [3, 1], usize::MAX).fits());
+    }
+
+    #[test]
+    fn parts_of_a_matrix_are_its_rows_and_columns() {
+        let (mut values, one) = ([0.0; 12], [1.0f32; 2]);
+        for mut block in MatrixMut::rows(&mut values, 4).split_columns(2).skip(1) {
+            let (column, row) = (Matrix::block(&one, [2, 1], 1), Matrix::block(&one, [1, 2], 2));
+            multiply_into(Onto::Sum, block.some(1..3), column, row);
+            assert_eq!(block.some(3..3).size, [0, 2]);
+        }
+        assert_eq!(values, [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 0.0, 0.0, 1.0, 1.0]);
+        assert_eq!(MatrixMut::rows(&mut [0; 0], 4).split_columns(2).count(), 2);
     }
 }

@@ -21,6 +21,11 @@ fn gru(a: &[Tensor], lengths: Option<&[usize]>) -> Result<Tensor> {
     ops::gru(&a[0], weights(a), a.get(5), lengths)
 }
 
+fn lstm(a: &[Tensor], lengths: Option<&[usize]>) -> Result<Tensor> {
+    let start = a.get(6).map(|c| [&a[5], c]);
+    ops::lstm(&a[0], weights(a), start, lengths)
+}
+
 /// Shapes of input, weights and biases, and of `states` initial states.
 fn recurrent(gates: usize, [batch, time, input, hidden]: [usize; 4], states: usize) -> Vec<Vec<usize>> {
     let rows = gates * hidden;
@@ -54,6 +59,11 @@ fn recurrent_table() -> Vec<Row> {
             let twice = gru(&[&[once.clone()], &a[1..]].concat(), None)?;
             Ok((once + twice)?)
         }),
+        recurrent_row("lstm", recurrent(4, [2, 4, 3, 5], 0), |a| lstm(a, None)),
+        recurrent_row("lstm from a state", recurrent(4, [3, 3, 2, 3], 2), |a| lstm(a, None)),
+        recurrent_row("lstm, one step", recurrent(4, [1, 1, 1, 1], 2), |a| lstm(a, None)),
+        recurrent_row("lstm, two blocks", recurrent(4, [17, 2, 1, 2], 2), |a| lstm(a, None)),
+        recurrent_row("lstm, lengths", recurrent(4, [4, 3, 2, 3], 2), |a| lstm(a, Some(&[2, 0, 3, 1]))),
     ]
 }
 
@@ -91,18 +101,44 @@ fn plain_gru(a: &[Tensor], lengths: &[usize]) -> Vec<f64> {
     out
 }
 
+fn plain_lstm(a: &[Tensor], lengths: &[usize]) -> Vec<f64> {
+    let (batch, time, input) = a[0].dims3().unwrap();
+    let units = a[2].dims()[1];
+    let [x, wi, wh, bi, bh, h0, c0] = [0, 1, 2, 3, 4, 5, 6].map(|i| flat(&a[i]));
+    let mut out = vec![0.0; batch * time * units];
+    for b in 0..batch {
+        let [mut h, mut c] = [&h0, &c0].map(|s| s[b * units..(b + 1) * units].to_vec());
+        for t in 0..lengths[b] {
+            let x = &x[(b * time + t) * input..][..input];
+            let gate = |gate: usize, j: usize| {
+                let row = gate * units + j;
+                let from_x = (0..input).map(|i| wi[row * input + i] * x[i]).sum::<f64>();
+                bi[row] + bh[row] + from_x + (0..units).map(|i| wh[row * units + i] * h[i]).sum::<f64>()
+            };
+            let next = |j: usize| sigmoid(gate(1, j)) * c[j] + sigmoid(gate(0, j)) * gate(2, j).tanh();
+            c = (0..units).map(next).collect();
+            h = (0..units).map(|j| sigmoid(gate(3, j)) * c[j].tanh()).collect();
+            out[(b * time + t) * units..][..units].copy_from_slice(&h);
+        }
+    }
+    out
+}
+
 fn arguments(shapes: &[Vec<usize>]) -> Vec<Tensor> {
     shapes.iter().enumerate().map(|(i, shape)| draw(shape, i as u64)).collect()
 }
 
 #[test]
-fn gru_equals_its_formula() {
+fn states_are_those_of_the_formulas() {
     for sizes in [[1, 1, 1, 1], [3, 5, 2, 4], [33, 3, 7, 19]] {
-        let a = arguments(&recurrent(3, sizes, 1));
         let lengths: Vec<usize> = (0..sizes[0]).map(|b| b % (sizes[1] + 1)).collect();
-        assert_close("gru", &flat(&gru(&a, Some(&lengths)).unwrap()), &plain_gru(&a, &lengths), 1e-13);
         let full = vec![sizes[1]; sizes[0]];
-        assert_close("gru", &flat(&gru(&a, None).unwrap()), &plain_gru(&a, &full), 1e-13);
+        for (given, lengths) in [(None, &full), (Some(lengths.as_slice()), &lengths)] {
+            let a = arguments(&recurrent(3, sizes, 1));
+            assert_close("gru", &flat(&gru(&a, given).unwrap()), &plain_gru(&a, lengths), 1e-13);
+            let a = arguments(&recurrent(4, sizes, 2));
+            assert_close("lstm", &flat(&lstm(&a, given).unwrap()), &plain_lstm(&a, lengths), 1e-13);
+        }
     }
 }
 
@@ -121,22 +157,29 @@ fn other_dtypes_take_the_composition_of_recurrent_networks() {
         let (ours, other) = (gru(&back(&half), lengths).unwrap(), gru(&half, lengths).unwrap());
         assert_eq!(other.dtype(), DType::F16);
         assert_close("gru in f16", &flat(&other), &flat(&ours), 5e-3);
+        let half = in_half(&arguments(&recurrent(4, [3, 4, 2, 3], 2)));
+        let (ours, other) = (lstm(&back(&half), lengths).unwrap(), lstm(&half, lengths).unwrap());
+        assert_close("lstm in f16", &flat(&other), &flat(&ours), 5e-3);
     }
 }
+
+type Recurrent = fn(&[Tensor], Option<&[usize]>) -> Result<Tensor>;
 
 #[test]
 fn empty_sequences_have_empty_states_and_zero_gradients() {
     for sizes in [[0, 3, 2, 4], [2, 0, 2, 4], [2, 3, 0, 4]] {
-        let shapes = recurrent(3, sizes, 1);
-        let vars: Vec<Var> =
-            shapes.iter().map(|s| Var::zeros(s.as_slice(), DType::F32, &Device::Cpu).unwrap()).collect();
-        let a: Vec<Tensor> = vars.iter().map(|v| v.as_tensor().clone()).collect();
-        let y = gru(&a, None).unwrap();
-        assert_eq!(y.dims(), [sizes[0], sizes[1], 4]);
-        let grads = y.sum_all().unwrap().backward().unwrap();
-        for var in &vars {
-            assert_eq!(grads.get(var).unwrap().dims(), var.dims());
-            assert!(flat(grads.get(var).unwrap()).iter().all(|v| v.is_finite()));
+        for (f, gates, states) in [(gru as Recurrent, 3, 1), (lstm, 4, 2)] {
+            let shapes = recurrent(gates, sizes, states);
+            let vars: Vec<Var> =
+                shapes.iter().map(|s| Var::zeros(s.as_slice(), DType::F32, &Device::Cpu).unwrap()).collect();
+            let a: Vec<Tensor> = vars.iter().map(|v| v.as_tensor().clone()).collect();
+            let y = f(&a, None).unwrap();
+            assert_eq!(y.dims(), [sizes[0], sizes[1], 4]);
+            let grads = y.sum_all().unwrap().backward().unwrap();
+            for var in &vars {
+                assert_eq!(grads.get(var).unwrap().dims(), var.dims());
+                assert!(flat(grads.get(var).unwrap()).iter().all(|v| v.is_finite()));
+            }
         }
     }
 }
@@ -152,6 +195,7 @@ fn misfits_of_recurrent_networks_are_typed_errors() {
         a[i] = a[i].to_dtype(DType::F32).unwrap();
         assert!(matches!(gru(&a, None), Err(Error::DType { .. })), "{i}");
     }
+    assert!(matches!(lstm(&arguments(&shapes), None), Err(Error::Shape { .. })));
     let a = arguments(&shapes);
     for lengths in [&[1usize][..], &[1, 5]] {
         assert!(matches!(gru(&a, Some(lengths)), Err(Error::Parameter { .. })));

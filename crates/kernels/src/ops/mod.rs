@@ -23,8 +23,11 @@
 //! | [`conv_transpose2d`] | every pixel spread over a window | groups divide channels |
 //! | [`gradient_scale`], [`gradient_reversal`] | x, its gradient scaled | – |
 //! | [`linear`], [`linear_then`] | x Wᵀ + b, and an activation of it | – |
+//! | [`attention`], [`self_attention`] | softmax(q kᵀ / √dim + mask) v per head | heads divide the widths |
 //! | [`gru`] | h ← (1 − z) ∘ n + z ∘ h over a sequence | – |
 //! | [`embedding`], [`embedding_padded`] | rows of a table by their numbers | every id below the rows |
+//! | [`lstm`] | c ← f ∘ c + i ∘ g, h ← o ∘ tanh c over a sequence | – |
+//! | [`softmax`], [`log_softmax`] | e^xᵢ / Σ e^xⱼ over the last dimension, and its logarithm | – |
 //! | [`activate`], [`relu`] | an [`Activation`] of every value | – |
 //!
 //! | composition | formula |
@@ -35,6 +38,7 @@
 
 mod activation;
 mod algorithm;
+mod attention;
 mod batch_norm;
 mod bilinear;
 mod conv2d;
@@ -56,6 +60,8 @@ mod recurrent;
 mod resize;
 mod separable;
 mod sums;
+mod rows;
+mod softmax;
 mod unfold;
 mod winograd;
 
@@ -63,6 +69,8 @@ pub use activation::{Activation, activate, relu};
 pub use batch_norm::{BatchNorm, ChannelStats, Statistics, batch_norm, batch_norm_then, channel_stats};
 pub use bilinear::{Corners, upsample_bilinear2d};
 pub use conv_transpose2d::{ConvTranspose2d, conv_transpose2d};
+pub use attention::{Attention, AttentionMask, attention, self_attention};
+pub use batch_norm::{ChannelStats, Statistics, batch_norm, channel_stats};
 pub use conv2d::{Conv2d, conv2d};
 pub use dropout::dropout;
 pub use embedding::{embedding, embedding_padded};
@@ -76,4 +84,7 @@ pub use pool::{
     max_pool2d_with, mean_pool1d,
 };
 pub use recurrent::{RecurrentWeights, gru};
+pub use pool::{global_avg_pool2d, max_pool2d};
+pub use recurrent::{RecurrentWeights, gru, lstm};
 pub use resize::{pixel_shuffle, upsample_nearest2d};
+pub use softmax::{log_softmax, softmax};

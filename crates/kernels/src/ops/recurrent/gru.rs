@@ -15,7 +15,7 @@ use candle_core::Tensor;
 
 use super::cell::{Cell, Past, Span, Step, parts, sigmoid_of_sum};
 use super::unrolled;
-use super::weights::{RecurrentWeights, checked_lengths, mask};
+use super::weights::{RecurrentWeights, checked_lengths, masked};
 use crate::Result;
 use crate::math::Exp;
 use crate::ops::{host, linear};
@@ -64,7 +64,7 @@ pub fn gru(
     let sizes = weights.checked(x, &start, Gru::GATES)?;
     checked_lengths(lengths, sizes)?;
     if !host::applies(x) {
-        return composed(x, weights, &start, lengths);
+        return masked(composed(x, weights, &start)?, lengths);
     }
     unrolled::run::<Gru>(sizes, &weights, [&[x], start.as_slice()], lengths)
 }
@@ -112,17 +112,12 @@ impl Cell for Gru {
         }
         for ((((dz, dh), &z), &n), &h) in dz.iter_mut().zip(dh).zip(z).zip(n).zip(past.before[0]) {
             *dz = *dh * (h - n) * z * (one - z);
-            *dh = *dh * z;
+            *dh *= z;
         }
     }
 }
 
-fn composed(
-    x: &Tensor,
-    weights: RecurrentWeights<'_>,
-    start: &[&Tensor],
-    lengths: Option<&[usize]>,
-) -> Result<Tensor> {
+fn composed(x: &Tensor, weights: RecurrentWeights<'_>, start: &[&Tensor]) -> Result<Tensor> {
     let [input, hidden, bias_input, bias_hidden] = weights.all();
     let (batch, time, _) = x.dims3()?;
     let units = hidden.dim(1)?;
@@ -141,8 +136,5 @@ fn composed(
         h = (&n + (z * (&h - &n)?)?)?;
         states.push(h.clone());
     }
-    unrolled::stacked(&states, [batch, units], x).and_then(|y| match lengths {
-        Some(lengths) => Ok(y.broadcast_mul(&mask(lengths, x)?)?),
-        None => Ok(y),
-    })
+    unrolled::stacked(&states, [batch, units], x)
 }

@@ -77,11 +77,12 @@ pub(super) fn checked_lengths(lengths: Option<&[usize]>, sizes: Sizes) -> Result
     Ok(())
 }
 
-/// Ones within the sequences and zeros behind their ends, `[batch, time, 1]`.
-pub(super) fn mask(lengths: &[usize], like: &Tensor) -> Result<Tensor> {
-    let time = like.dims()[1];
-    let values: Vec<f32> =
-        lengths.iter().flat_map(|&length| (0..time).map(move |t| f32::from(u8::from(t < length)))).collect();
-    let mask = Tensor::from_vec(values, (lengths.len(), time, 1), like.device())?;
-    Ok(mask.to_dtype(like.dtype())?)
+/// The states within the sequences, and zeros behind their ends.
+pub(super) fn masked(states: Tensor, lengths: Option<&[usize]>) -> Result<Tensor> {
+    let Some(lengths) = lengths else { return Ok(states) };
+    let time = states.dims()[1];
+    let within = |&length: &usize| (0..time).map(move |t| f32::from(u8::from(t < length)));
+    let mask: Vec<f32> = lengths.iter().flat_map(within).collect();
+    let mask = Tensor::from_vec(mask, (lengths.len(), time, 1), states.device())?;
+    Ok(states.broadcast_mul(&mask.to_dtype(states.dtype())?)?)
 }
