@@ -18,6 +18,23 @@ impl<'a, T> Matrix<'a, T> {
         Self { values, size: [rows, columns], step: [columns, 1] }
     }
 
+    /// `columns` values of every row, from `first` on, of rows that are `step` apart.
+    ///
+    /// # Panics
+    /// Where the columns go beyond the row, or the last row is cut short.
+    pub(crate) fn columns(values: &'a [T], step: usize, first: usize, columns: usize) -> Self {
+        let rows = values.len().checked_div(step).unwrap_or(0);
+        assert!(first + columns <= step && rows * step == values.len(), "columns of a matrix");
+        Self { values: values.get(first..).unwrap_or_default(), size: [rows, columns], step: [step, 1] }
+    }
+
+    /// Whether the last element, and with it every other one, lies in the memory.
+    fn fits(&self) -> bool {
+        let [rows, columns] = self.size;
+        let last = rows.saturating_sub(1) * self.step[0] + columns.saturating_sub(1) * self.step[1];
+        rows * columns == 0 || last < self.values.len()
+    }
+
     /// The same values with rows and columns exchanged.
     pub(crate) fn transposed(self) -> Self {
         let ([rows, columns], [row, column]) = (self.size, self.step);
@@ -56,13 +73,39 @@ pub(crate) fn multiply_shared<T: Real>(onto: Onto, out: &mut [T], a: Matrix<'_, 
     product(onto, out, [a, b], threads);
 }
 
+/// The same on the calling thread, `out` being some columns of rows that are `step` apart, the first of them first.
+///
+/// # Panics
+/// As [`multiply`].
+pub(crate) fn multiply_columns<T: Real>(
+    onto: Onto,
+    (out, step): (&mut [T], usize),
+    a: Matrix<'_, T>,
+    b: Matrix<'_, T>,
+) {
+    strided(onto, (out, step), [a, b], gemm::Parallelism::None);
+}
+
 fn product<T: Real>(onto: Onto, out: &mut [T], [a, b]: [Matrix<'_, T>; 2], threads: gemm::Parallelism) {
+    let (m, n) = (a.size[0], b.size[1]);
+    assert!(out.len() == m * n, "matrix sizes: {:?} · {:?} into {}", a.size, b.size, out.len());
+    strided(onto, (out, n), [a, b], threads);
+}
+
+fn strided<T: Real>(
+    onto: Onto,
+    (out, step): (&mut [T], usize),
+    [a, b]: [Matrix<'_, T>; 2],
+    threads: gemm::Parallelism,
+) {
     let ([m, k], [depth, n]) = (a.size, b.size);
-    assert!(k == depth && out.len() == m * n, "matrix sizes: {:?} · {:?} into {}", a.size, b.size, out.len());
-    assert!(a.values.len() == m * k && b.values.len() == k * n, "matrix sizes and their memory");
-    // SAFETY: `out`, `a` and `b` are live slices, `out` is borrowed exclusively, and the assertions above show
-    // that every index i·row_step + j·column_step within the sizes lies inside its slice, because the steps
-    // are those of a dense matrix in rows or of its transpose. T is f32 or f64, which `gemm` supports.
+    let out_matrix = Matrix { values: &*out, size: [m, n], step: [step, 1] };
+    assert!(k == depth && n <= step, "matrix sizes: {:?} · {:?} into rows of {step}", a.size, b.size);
+    assert!(a.fits() && b.fits() && out_matrix.fits(), "matrix sizes and their memory");
+    // SAFETY: `out`, `a` and `b` are live slices, and `out` is borrowed exclusively. The assertions above show
+    // that every index i·row_step + j·column_step within the sizes lies inside its slice, and that no two
+    // places of `out` are one, because its rows are not longer than they are apart. T is f32 or f64, which
+    // `gemm` supports.
     unsafe {
         gemm::gemm(
             m,
@@ -70,7 +113,7 @@ fn product<T: Real>(onto: Onto, out: &mut [T], [a, b]: [Matrix<'_, T>; 2], threa
             k,
             out.as_mut_ptr(),
             1,
-            n as isize,
+            step as isize,
             onto == Onto::Sum,
             a.values.as_ptr(),
             a.step[1] as isize,
@@ -108,6 +151,19 @@ mod tests {
             }
             assert_eq!(out[0], out[1]);
         }
+    }
+
+    #[test]
+    fn multiplies_columns_of_longer_rows() {
+        // The last two columns of two rows of three, into the last two columns of two rows of three.
+        let (a, b) = ([9.0, 1.0, 2.0, 9.0, 3.0, 4.0], [5.0, 6.0, 7.0, 8.0]);
+        let mut out = [-1.0; 6];
+        let a = Matrix::columns(&a, 3, 1, 2);
+        multiply_columns(Onto::Nothing, (&mut out[1..], 3), a, Matrix::rows(&b, 2));
+        assert_eq!(out, [-1.0, 19.0, 22.0, -1.0, 43.0, 50.0]);
+        let mut out = [1.0; 4];
+        multiply_columns(Onto::Sum, (&mut out, 2), a.transposed(), Matrix::rows(&b, 2));
+        assert_eq!(out, [27.0, 31.0, 39.0, 45.0]);
     }
 
     #[test]

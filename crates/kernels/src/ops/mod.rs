@@ -13,6 +13,8 @@
 //! | [`upsample_nearest2d`] | every pixel repeated scale × scale times | scale ≥ 1 |
 //! | [`linear`], [`linear_then`] | x Wᵀ + b, and an activation of it | – |
 //! | [`embedding`], [`embedding_padded`] | rows of a table by their numbers | every id below the rows |
+//! | [`expert_linear`] | an activation of x Wₑᵀ + bₑ for several experts e | – |
+//! | [`mix`] | Σ softmax(gates)ₑ yₑ over experts, for one task or several | an expert |
 //! | [`activate`], [`relu`] | an [`Activation`] of every value | – |
 //!
 //! | composition | formula |
@@ -27,9 +29,11 @@ mod batch_norm;
 mod conv2d;
 mod dropout;
 mod embedding;
+mod experts;
 mod finite;
 pub(crate) mod host;
 mod linear;
+mod mix;
 mod pool;
 mod resize;
 mod unfold;
@@ -39,7 +43,9 @@ pub use batch_norm::{ChannelStats, Statistics, batch_norm, channel_stats};
 pub use conv2d::{Conv2d, conv2d};
 pub use dropout::dropout;
 pub use embedding::{embedding, embedding_padded};
+pub use experts::expert_linear;
 pub use finite::all_finite;
 pub use linear::{linear, linear_then};
+pub use mix::mix;
 pub use pool::{global_avg_pool2d, max_pool2d};
 pub use resize::{pixel_shuffle, upsample_nearest2d};
