@@ -26,6 +26,16 @@ impl<'a, T> Matrix<'a, T> {
         Self { values, size: [rows, columns], step: [step, 1] }
     }
 
+    /// `columns` values of every row, from `first` on, of rows that are `step` apart.
+    ///
+    /// # Panics
+    /// Where the columns go beyond the row, or the last row is cut short.
+    pub(crate) fn columns(values: &'a [T], step: usize, first: usize, columns: usize) -> Self {
+        let rows = values.len().checked_div(step).unwrap_or(0);
+        assert!(first + columns <= step && rows * step == values.len(), "columns of a matrix");
+        Self::block(values.get(first..).unwrap_or_default(), [rows, columns], step)
+    }
+
     /// The same values with rows and columns exchanged.
     pub(crate) fn transposed(self) -> Self {
         let ([rows, columns], [row, column]) = (self.size, self.step);
@@ -63,6 +73,16 @@ impl<'a, T> MatrixMut<'a, T> {
     pub(crate) fn rows(values: &'a mut [T], columns: usize) -> Self {
         let rows = values.len().checked_div(columns).unwrap_or(0);
         Self { start: values.as_mut_ptr(), size: [rows, columns], step: columns, values: PhantomData }
+    }
+
+    /// A block of a larger matrix in rows: rows of `columns` values that begin `step` apart in `values`.
+    ///
+    /// # Panics
+    /// Where rows overlap or the last one is cut short, which is an error of this crate.
+    pub(crate) fn block(values: &'a mut [T], size: [usize; 2], step: usize) -> Self {
+        let inside = Matrix { values: &*values, size, step: [step, 1] }.fits();
+        assert!(inside && size[1] <= step, "block of a matrix");
+        Self { start: values.as_mut_ptr(), size, step, values: PhantomData }
     }
 
     /// Blocks of `columns` columns, side by side; what is left on the right is left out.
@@ -118,6 +138,19 @@ pub(crate) fn multiply<T: Real>(onto: Onto, out: &mut [T], a: Matrix<'_, T>, b: 
 /// As [`multiply`].
 pub(crate) fn multiply_into<T: Real>(onto: Onto, out: MatrixMut<'_, T>, a: Matrix<'_, T>, b: Matrix<'_, T>) {
     product(onto, out, [a, b], gemm::Parallelism::None);
+}
+
+/// The same, `out` being some columns of rows that are `step` apart, the first of them first.
+///
+/// # Panics
+/// As [`multiply`].
+pub(crate) fn multiply_columns<T: Real>(
+    onto: Onto,
+    (out, step): (&mut [T], usize),
+    a: Matrix<'_, T>,
+    b: Matrix<'_, T>,
+) {
+    multiply_into(onto, MatrixMut::block(out, [a.size[0], b.size[1]], step), a, b);
 }
 
 /// [`multiply`] on all threads of rayon's current pool. Threads share the places of `out`, and each of its numbers is
@@ -199,6 +232,19 @@ mod tests {
             }
             assert_eq!(out[0], out[1]);
         }
+    }
+
+    #[test]
+    fn multiplies_columns_of_longer_rows() {
+        // The last two columns of two rows of three, into the last two columns of two rows of three.
+        let (a, b) = ([9.0, 1.0, 2.0, 9.0, 3.0, 4.0], [5.0, 6.0, 7.0, 8.0]);
+        let mut out = [-1.0; 6];
+        let a = Matrix::columns(&a, 3, 1, 2);
+        multiply_columns(Onto::Nothing, (&mut out[1..], 3), a, Matrix::rows(&b, 2));
+        assert_eq!(out, [-1.0, 19.0, 22.0, -1.0, 43.0, 50.0]);
+        let mut out = [1.0; 4];
+        multiply_columns(Onto::Sum, (&mut out, 2), a.transposed(), Matrix::rows(&b, 2));
+        assert_eq!(out, [27.0, 31.0, 39.0, 45.0]);
     }
 
     #[test]

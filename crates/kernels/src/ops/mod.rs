@@ -28,6 +28,8 @@
 //! | [`embedding`], [`embedding_padded`] | rows of a table by their numbers | every id below the rows |
 //! | [`lstm`] | c ← f ∘ c + i ∘ g, h ← o ∘ tanh c over a sequence | – |
 //! | [`softmax`], [`log_softmax`] | e^xᵢ / Σ e^xⱼ over the last dimension, and its logarithm | – |
+//! | [`expert_linear`] | an activation of x Wₑᵀ + bₑ for several experts e | – |
+//! | [`mix`] | Σ softmax(gates)ₑ yₑ over experts, for one task or several | an expert |
 //! | [`activate`], [`relu`] | an [`Activation`] of every value | – |
 //!
 //! | composition | formula |
@@ -46,6 +48,7 @@ mod depthwise;
 mod conv_transpose2d;
 mod dropout;
 mod embedding;
+mod experts;
 mod finite;
 mod fresh;
 mod gradient;
@@ -55,6 +58,7 @@ mod lanes;
 mod layer_norm;
 mod linear;
 mod planes;
+mod mix;
 mod pool;
 mod recurrent;
 mod resize;
@@ -74,6 +78,7 @@ pub use batch_norm::{ChannelStats, Statistics, batch_norm, channel_stats};
 pub use conv2d::{Conv2d, conv2d};
 pub use dropout::dropout;
 pub use embedding::{embedding, embedding_padded};
+pub use experts::expert_linear;
 pub use finite::all_finite;
 pub use gradient::{gradient_reversal, gradient_scale};
 pub use group_norm::group_norm;
@@ -84,6 +89,7 @@ pub use pool::{
     max_pool2d_with, mean_pool1d,
 };
 pub use recurrent::{RecurrentWeights, gru};
+pub use mix::mix;
 pub use pool::{global_avg_pool2d, max_pool2d};
 pub use recurrent::{RecurrentWeights, gru, lstm};
 pub use resize::{pixel_shuffle, upsample_nearest2d};
