@@ -24,10 +24,8 @@ pub fn build(mut draw: Draw) -> Result<Workload> {
     let mask = Mask(Conv::new(&params.task("mask"), [256, 2], 1)?);
     let heads = Named::new([("class", class), ("mask", Box::new(mask) as Box<dyn Stage>)])?;
     let model = Network::new(Box::new(HardSharing::new("x", Backbone::new(stages, features))), heads);
-    let tasks = vec![
-        ("class".into(), draw.classes(10, &[64])?),
-        ("mask".into(), draw.classes(2, &[64, 32, 32])?),
-    ];
+    let tasks =
+        vec![("class".into(), draw.classes(10, &[64])?), ("mask".into(), draw.classes(2, &[64, 32, 32])?)];
     Workload::new(params, model, view(draw.normal(&[64, 3, 32, 32])?)?, tasks)
 }
 

@@ -18,8 +18,7 @@ pub fn build(mut draw: Draw) -> Result<Workload> {
     };
     let heads = Named::new([("digit", head("digit", 10)?), ("speaker", head("speaker", 6)?)])?;
     let model = Network::new(Box::new(HardSharing::new("x", trunk)), heads);
-    let tasks =
-        vec![("digit".into(), draw.classes(10, &[64])?), ("speaker".into(), draw.classes(6, &[64])?)];
+    let tasks = vec![("digit".into(), draw.classes(10, &[64])?), ("speaker".into(), draw.classes(6, &[64])?)];
     Workload::new(params.clone(), model, view(draw.normal(&[64, 60, 40])?)?, tasks)
 }
 

@@ -55,7 +55,12 @@ pub struct Workload {
 type Objective = (Box<dyn Criterion>, Target);
 
 impl Workload {
-    fn new(params: Params, model: Network, inputs: Named<Tensor>, tasks: Vec<(String, Objective)>) -> Result<Self> {
+    fn new(
+        params: Params,
+        model: Network,
+        inputs: Named<Tensor>,
+        tasks: Vec<(String, Objective)>,
+    ) -> Result<Self> {
         Ok(Self { params, model, inputs, tasks: Named::new(tasks)?, rng: Rng::new(1) })
     }
 

@@ -10,7 +10,8 @@ use super::{Draw, Workload, view};
 pub fn build(mut draw: Draw) -> Result<Workload> {
     let params = draw.params();
     let config = TransformerConfig { width: 256, layers: 4, heads: 4, inner: 1024, dropout: 0.0 };
-    let mut stages: Vec<Box<dyn Stage>> = vec![Box::new(Embedding::new(&params.shared().pp("words"), 5000, 256)?)];
+    let mut stages: Vec<Box<dyn Stage>> =
+        vec![Box::new(Embedding::new(&params.shared().pp("words"), 5000, 256)?)];
     stages.extend(config.stages(&params.shared())?);
     let head = |task: &str, classes| Linear::new(&params.task(task), 256, classes);
     let heads = Named::new([

@@ -48,13 +48,14 @@ mod seeded;
 mod sharing;
 mod stage;
 
-pub use backbone::{Backbone, CnnConfig, Features, MlpConfig};
+pub use backbone::{Backbone, CnnConfig, Features, MlpConfig, TransformerConfig};
 pub use head::{Classification, Dense, HeadConfig, Regression};
 pub use mode::Mode;
 pub use model::{Model, Network};
 pub use network::NetworkConfig;
 pub use params::Params;
-pub use sharing::{HardSharing, Sharing};
+pub use sharing::{HardSharing, Mmoe, Sharing};
 pub use stage::{
-    BatchNorm, Conv, Dropout, Embedding, Gru, LayerNorm, Linear, MaxPool, Normalization, Relu, Stage,
+    BatchNorm, Conv, Dropout, Embedding, EncoderLayer, Gru, LayerNorm, Linear, MaxPool, Normalization, Relu,
+    Stage,
 };

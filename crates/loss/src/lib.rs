@@ -5,7 +5,7 @@
 //! - [`criterion`]: prediction + [`Target`](taskweave_kernels::Target) → one loss per sample.
 //! - [`metric`]: what a reader of results wants to know, collected batch by batch in host f64.
 //! - [`scalarizer`]: one loss per task → the one scalar that is differentiated.
-//! - [`Jacobian`] and [`Gramian`]: the gradients of every task, and how they meet.
+//! - [`Jacobian`] and [`Gramian`]: the gradients of every task, and how they meet; [`sample_gramian`] for samples.
 //! - [`weighting`]: the Gramian → one weight per task.
 //! - [`delta_p`] and [`delta_m`]: multi-task against single-task results in one number.
 //!
@@ -37,6 +37,7 @@ mod jacobian;
 mod labels;
 pub mod metric;
 mod parameter;
+mod sample_gramian;
 pub mod scalarizer;
 pub mod weighting;
 
@@ -45,5 +46,6 @@ pub use delta::{Change, delta_m, delta_p};
 pub use gramian::Gramian;
 pub use jacobian::Jacobian;
 pub use metric::{Direction, Metric, MetricConfig};
+pub use sample_gramian::sample_gramian;
 pub use scalarizer::{Scalarized, Scalarizer, ScalarizerConfig, scalarized};
 pub use weighting::Weighting;

@@ -3,6 +3,7 @@
 //! | name | paper | shares |
 //! | --- | --- | --- |
 //! | [`HardSharing`] | Caruana 1997 | the whole trunk |
+//! | [`Mmoe`] | Ma et al. 2018 | experts, mixed by a gate per task |
 
 use candle_core::Tensor;
 use taskweave_kernels::{Named, Result};
@@ -10,8 +11,10 @@ use taskweave_kernels::{Named, Result};
 use crate::Mode;
 
 mod hard;
+mod mmoe;
 
 pub use hard::HardSharing;
+pub use mmoe::Mmoe;
 
 /// A sharing architecture.
 pub trait Sharing: Send + Sync {

@@ -7,6 +7,7 @@
 //! | [`BatchNorm`] | normalizes channels, with an activation | weight, bias, running statistics |
 //! | [`LayerNorm`] | normalizes the last dimension | weight, bias |
 //! | [`Embedding`] | a vector for each id | weight |
+//! | [`EncoderLayer`] | attention and two linear layers of a transformer | theirs |
 //! | [`Gru`] | states over a sequence | weights and biases of inputs and states |
 //! | [`Relu`] | max(x, 0) | – |
 //! | [`MaxPool`] | halves height and width | – |
@@ -21,6 +22,7 @@ mod batch_norm;
 mod conv;
 mod dropout;
 mod embedding;
+mod encoder;
 mod gru;
 mod layer_norm;
 mod linear;
@@ -31,6 +33,7 @@ pub use batch_norm::{BatchNorm, Normalization};
 pub use conv::Conv;
 pub use dropout::Dropout;
 pub use embedding::Embedding;
+pub use encoder::EncoderLayer;
 pub use gru::Gru;
 pub use layer_norm::LayerNorm;
 pub use linear::Linear;

@@ -31,11 +31,13 @@
 
 mod gradient;
 mod graph;
+mod products;
 mod recording;
 mod segment;
 mod tape;
 
 pub use gradient::{Gradient, RowGradient};
+pub(crate) use products::one_by_one;
 pub use recording::{no_grad, record};
 pub use tape::{Gradients, Tape};
 
@@ -54,11 +56,37 @@ pub trait Function: Send + Sync + 'static {
 
     /// The gradient of each input, in their order, given that of the output; `None` where it is not wanted.
     ///
-    /// A tensor that is returned must be fresh: gradients are added to in place.
+    /// A tensor that is returned must be fresh, because gradients are added to in place; or it is the cotangent
+    /// itself.
     ///
     /// # Errors
     /// Those of the function.
     fn backward(&self, call: &Call<'_>, cotangent: &Tensor) -> Result<Vec<Option<Gradient>>>;
+
+    /// Whether what comes out for a sample depends on that sample alone.
+    fn samples(&self) -> Samples {
+        Samples::Coupled
+    }
+
+    /// The inner products of the samples' gradients with respect to the wanted inputs, `[batch · batch]`, where
+    /// row b of `cotangent` is the gradient of sample b's loss.
+    ///
+    /// Given is a way that is right for every function whose samples are independent: one backward pass per sample.
+    ///
+    /// # Errors
+    /// Those of the function.
+    fn sample_products(&self, call: &Call<'_>, cotangent: &Tensor) -> Result<Vec<f64>> {
+        one_by_one(self, call, cotangent)
+    }
+}
+
+/// How the samples of a batch meet in a function. Samples lie along the first dimension.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Samples {
+    /// Each sample's output may depend on every sample.
+    Coupled,
+    /// Each sample's output depends on that sample alone.
+    Independent,
 }
 
 /// One application of a function.

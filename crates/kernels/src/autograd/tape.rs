@@ -5,7 +5,8 @@ use std::collections::{HashMap, HashSet};
 use candle_core::{Tensor, TensorId};
 
 use super::segment::{self, Segment};
-use super::{Call, Function, Gradient};
+use super::{Call, Function, Gradient, Samples};
+use crate::ops::host;
 use crate::{Error, Result};
 
 /// Functions in the order in which they were applied.
@@ -54,13 +55,76 @@ impl Tape {
             let wanted: Vec<bool> = node.inputs.iter().map(|x| needed.contains(&x.id())).collect();
             let call = Call { inputs: &node.inputs, output: &node.output, wanted: &wanted };
             let gradients = node.function.backward(&call, &cotangent)?;
-            for ((input, gradient), wanted) in node.inputs.iter().zip(gradients).zip(wanted) {
-                if let Some(gradient) = gradient.filter(|_| wanted) {
-                    flow.add(input.id(), gradient)?;
-                }
-            }
+            flow.spread(node, &wanted, gradients, &cotangent)?;
         }
         Ok(flow.finish(&targets))
+    }
+
+    /// The inner products ⟨∂ℓᵢ/∂θ, ∂ℓⱼ/∂θ⟩ of the gradients of all samples' losses, θ being all `targets` together:
+    /// `[batch · batch]`, from one backward pass. No sample's gradient is formed where its products are cheaper.
+    ///
+    /// # Shapes
+    /// `losses [batch]`, that of sample b depending on sample b alone, as what a criterion gives does.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for losses of another rank, [`Error::Parameter`] where a function on the way couples the
+    /// samples (batch normalization while training does, and so may an operation of candle), or where two
+    /// functions share a target.
+    ///
+    /// # Example
+    /// ```
+    /// use candle_core::{Device, Tensor, Var};
+    /// use taskweave_kernels::{autograd, ops};
+    /// let x = Tensor::new(&[[1f64, 0.0], [1.0, 2.0]], &Device::Cpu)?;
+    /// let w = Var::new(&[[3f64, 4.0]], &Device::Cpu)?;
+    /// // ℓᵢ = w·xᵢ, whose gradient is xᵢ
+    /// let (losses, tape) = autograd::record(|| Ok(ops::linear(&x, &w, None)?.flatten_all()?))?;
+    /// assert_eq!(tape.sample_products(&losses, &[&w])?, [1.0, 1.0, 1.0, 5.0]);
+    /// # Ok::<(), taskweave_kernels::Error>(())
+    /// ```
+    pub fn sample_products(&self, losses: &Tensor, targets: &[&Tensor]) -> Result<Vec<f64>> {
+        if losses.rank() != 1 {
+            return Err(Error::shape("losses of samples", "[batch]", losses.dims()));
+        }
+        let targets: HashSet<TensorId> = targets.iter().map(|t| t.id()).collect();
+        self.require_single_use(&targets)?;
+        let mut flow = Flow::default();
+        flow.seed(losses, None)?;
+        let last =
+            (segment::is_inner(losses) && !self.cut.contains(&losses.id())).then(|| Node::segment(losses));
+        let nodes: Vec<&Node> = self.nodes.iter().chain(&last).collect();
+        let needed = leading_to(&targets, &nodes);
+        let mut sums = vec![0.0; losses.elem_count() * losses.elem_count()];
+        for node in nodes.iter().rev().filter(|node| needed.contains(&node.output.id())) {
+            let Some(cotangent) = flow.take(node.output.id(), &HashSet::new())? else { continue };
+            node.require_independent(losses)?;
+            let is_target = |x: &Tensor| targets.contains(&x.id());
+            let own: Vec<bool> = node.inputs.iter().map(is_target).collect();
+            if own.contains(&true) {
+                let call = Call { inputs: &node.inputs, output: &node.output, wanted: &own };
+                let products = node.function.sample_products(&call, &cotangent)?;
+                sums.iter_mut().zip(products).for_each(|(sum, product)| *sum += product);
+            }
+            let passed: Vec<bool> =
+                node.inputs.iter().map(|x| needed.contains(&x.id()) && !is_target(x)).collect();
+            if passed.contains(&true) {
+                let call = Call { inputs: &node.inputs, output: &node.output, wanted: &passed };
+                let gradients = node.function.backward(&call, &cotangent)?;
+                flow.spread(node, &passed, gradients, &cotangent)?;
+            }
+        }
+        Ok(sums)
+    }
+
+    fn require_single_use(&self, targets: &HashSet<TensorId>) -> Result<()> {
+        let mut seen = HashSet::new();
+        for x in self.nodes.iter().flat_map(|node| &node.inputs).filter(|x| targets.contains(&x.id())) {
+            if !seen.insert(x.id()) {
+                let what = format!("parameter of shape {:?} in the products of samples", x.dims());
+                return Err(Error::parameter(what, "one function that uses it", "two or more"));
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn push(&mut self, function: Box<dyn Function>, inputs: Vec<Tensor>, output: Tensor) {
@@ -76,6 +140,21 @@ impl Tape {
 impl Node {
     fn segment(x: &Tensor) -> Self {
         Self { function: Box::new(Segment), inputs: segment::leaves(x), output: x.clone() }
+    }
+
+    /// Refuses a function that couples samples; that the losses do not is what their caller promises.
+    fn require_independent(&self, losses: &Tensor) -> Result<()> {
+        let apart = self.function.samples() == Samples::Independent && self.output.rank() > 1;
+        let independent = apart || self.output.id() == losses.id();
+        let batch = self.output.dims().first() == losses.dims().first();
+        match independent && batch {
+            true => Ok(()),
+            false => Err(Error::parameter(
+                "products of samples",
+                "functions that keep samples apart, along the first dimension",
+                format!("{} to {:?}", self.function.name(), self.output.dims()),
+            )),
+        }
     }
 }
 
@@ -111,7 +190,7 @@ impl Flow {
             Some(cotangent) => cotangent.detach(),
         };
         match self.0.contains_key(&seed.id()) {
-            true => self.add(seed.id(), cotangent.into()),
+            true => self.add(seed.id(), cotangent.into(), false),
             false => {
                 self.0.insert(seed.id(), Arrived { gradient: cotangent.into(), fresh: false });
                 Ok(())
@@ -119,13 +198,39 @@ impl Flow {
         }
     }
 
-    fn add(&mut self, id: TensorId, gradient: Gradient) -> Result<()> {
-        let sum = match self.0.remove(&id) {
-            None => gradient,
-            Some(Arrived { gradient: sum, fresh: true }) => sum.plus(&gradient)?,
-            Some(Arrived { gradient: sum, fresh: false }) => gradient.plus(&sum)?,
+    /// Sends what a function gives to its inputs. What is the cotangent itself may go to several of them.
+    fn spread(
+        &mut self,
+        node: &Node,
+        wanted: &[bool],
+        gradients: Vec<Option<Gradient>>,
+        cotangent: &Tensor,
+    ) -> Result<()> {
+        let passed_on = host::storage_of(cotangent);
+        for ((input, gradient), &wanted) in node.inputs.iter().zip(gradients).zip(wanted) {
+            if let Some(gradient) = gradient.filter(|_| wanted) {
+                let fresh = host::storage_of(gradient.values()) != passed_on;
+                self.add(input.id(), gradient, fresh)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, id: TensorId, gradient: Gradient, fresh: bool) -> Result<()> {
+        let arrived = match self.0.remove(&id) {
+            None => Arrived { gradient, fresh },
+            Some(Arrived { gradient: sum, fresh: true }) => {
+                Arrived { gradient: sum.plus(&gradient)?, fresh: true }
+            }
+            Some(Arrived { gradient: sum, .. }) if fresh => {
+                Arrived { gradient: gradient.plus(&sum)?, fresh: true }
+            }
+            Some(Arrived { gradient: sum, .. }) => {
+                let sum = (sum.into_dense()? + gradient.into_dense()?)?;
+                Arrived { gradient: sum.into(), fresh: true }
+            }
         };
-        self.0.insert(id, Arrived { gradient: sum, fresh: true });
+        self.0.insert(id, arrived);
         Ok(())
     }
 

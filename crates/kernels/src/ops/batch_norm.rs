@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use super::activation::Activation;
 use super::host::{self, for_real};
 use super::planes::{Affine, Moments, Planes};
-use crate::autograd::{Call, Function, Gradient, apply};
+use crate::autograd::{Call, Function, Gradient, Samples, apply};
 use crate::math::Exp;
 use crate::{Error, Result};
 
@@ -331,6 +331,13 @@ impl Normalize {
 impl Function for Normalize {
     fn name(&self) -> &'static str {
         "batch_norm"
+    }
+
+    fn samples(&self) -> Samples {
+        match self.source {
+            Source::Batch => Samples::Coupled,
+            Source::Fixed => Samples::Independent,
+        }
     }
 
     fn backward(&self, call: &Call<'_>, cotangent: &Tensor) -> Result<Vec<Option<Gradient>>> {

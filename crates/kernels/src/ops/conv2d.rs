@@ -18,7 +18,7 @@ use super::host::{self, Real, for_real};
 use super::resize::dims4;
 use super::sums::plane_sums;
 use super::unfold::Window;
-use crate::autograd::{Call, Function, Gradient, apply};
+use crate::autograd::{Call, Function, Gradient, Samples, apply};
 use crate::gemm::{Matrix, Onto, multiply};
 use crate::{Error, Result};
 
@@ -340,6 +340,10 @@ enum Wanted {
 impl Function for Plan {
     fn name(&self) -> &'static str {
         "conv2d"
+    }
+
+    fn samples(&self) -> Samples {
+        Samples::Independent
     }
 
     fn backward(&self, call: &Call<'_>, cotangent: &Tensor) -> Result<Vec<Option<Gradient>>> {

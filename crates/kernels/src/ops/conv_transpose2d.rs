@@ -20,7 +20,7 @@ use super::lanes;
 use super::layer_norm::values_or;
 use super::resize::dims4;
 use super::unfold::Window;
-use crate::autograd::{Call, Function, Gradient, apply};
+use crate::autograd::{Call, Function, Gradient, Samples, apply};
 use crate::gemm::{Matrix, Onto, multiply};
 use crate::math::Exp;
 use crate::simd::wide;
@@ -261,6 +261,10 @@ impl Plan {
 impl Function for Plan {
     fn name(&self) -> &'static str {
         "conv_transpose2d"
+    }
+
+    fn samples(&self) -> Samples {
+        Samples::Independent
     }
 
     fn backward(&self, call: &Call<'_>, cotangent: &Tensor) -> Result<Vec<Option<Gradient>>> {

@@ -6,7 +6,7 @@ use candle_core::{DType, Tensor};
 use rayon::prelude::*;
 
 use super::host::{self, Real, for_real};
-use crate::autograd::{Call, Function, Gradient, RowGradient, apply};
+use crate::autograd::{Call, Function, Gradient, RowGradient, Samples, apply};
 use crate::simd::wide;
 use crate::{Error, Result};
 
@@ -182,6 +182,10 @@ fn runs(ids: &[u32], places: &[u32], padding: Option<u32>) -> Vec<Range<usize>> 
 impl Function for Embedding {
     fn name(&self) -> &'static str {
         "embedding"
+    }
+
+    fn samples(&self) -> Samples {
+        Samples::Independent
     }
 
     fn backward(&self, call: &Call<'_>, cotangent: &Tensor) -> Result<Vec<Option<Gradient>>> {

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use super::activation::{Activation, Kept};
 use super::host::{self, for_real};
 use super::linear::column_sums;
-use crate::autograd::{Call, Function, Gradient, apply};
+use crate::autograd::{Call, Function, Gradient, Samples, apply};
 use crate::gemm::{Matrix, Onto, multiply_columns, multiply_shared};
 use crate::math::Exp;
 use crate::simd::wide;
@@ -258,6 +258,10 @@ impl Experts {
 impl Function for Experts {
     fn name(&self) -> &'static str {
         "experts"
+    }
+
+    fn samples(&self) -> Samples {
+        Samples::Independent
     }
 
     fn backward(&self, call: &Call<'_>, cotangent: &Tensor) -> Result<Vec<Option<Gradient>>> {

@@ -3,7 +3,7 @@
 use candle_core::Tensor;
 
 use super::host::{self, for_real};
-use crate::autograd::{Call, Function, Gradient, apply};
+use crate::autograd::{Call, Function, Gradient, Samples, apply};
 use crate::{Error, Result};
 
 /// The identity; the gradient is multiplied by `−lambda` on its way back.
@@ -69,6 +69,10 @@ struct Scale(f64);
 impl Function for Scale {
     fn name(&self) -> &'static str {
         "gradient_scale"
+    }
+
+    fn samples(&self) -> Samples {
+        Samples::Independent
     }
 
     fn backward(&self, _: &Call<'_>, cotangent: &Tensor) -> Result<Vec<Option<Gradient>>> {

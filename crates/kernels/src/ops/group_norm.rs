@@ -13,7 +13,7 @@ use super::activation::Activation;
 use super::host::{self, for_real};
 use super::layer_norm::values_or;
 use super::planes::{Affine, Moments, Planes};
-use crate::autograd::{Call, Function, Gradient, apply};
+use crate::autograd::{Call, Function, Gradient, Samples, apply};
 use crate::math::Exp;
 use crate::{Error, Result};
 
@@ -187,6 +187,10 @@ impl GroupNorm {
 impl Function for GroupNorm {
     fn name(&self) -> &'static str {
         "group_norm"
+    }
+
+    fn samples(&self) -> Samples {
+        Samples::Independent
     }
 
     fn backward(&self, call: &Call<'_>, cotangent: &Tensor) -> Result<Vec<Option<Gradient>>> {

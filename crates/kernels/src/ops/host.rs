@@ -102,6 +102,11 @@ impl<T: Real, F: FnOnce(&mut [T])> InplaceOp1 for Change<F, T> {
     }
 }
 
+/// The address of a tensor's storage, equal for all its views.
+pub(crate) fn storage_of(tensor: &Tensor) -> usize {
+    std::ptr::from_ref(&*tensor.storage_and_layout().0).addr()
+}
+
 /// The tensor of freshly computed values, without a gradient.
 pub(crate) fn tensor<T: Real>(values: Vec<T>, like: &Tensor) -> Result<Tensor> {
     Tensor::from_vec(values, like.shape(), &Device::Cpu)

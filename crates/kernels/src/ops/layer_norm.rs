@@ -17,7 +17,7 @@ use super::fresh::fresh_beside;
 use super::host::{self, for_real};
 use super::lanes;
 use super::planes::Moments;
-use crate::autograd::{Call, Function, Gradient, apply};
+use crate::autograd::{Call, Function, Gradient, Samples, apply};
 use crate::math::Exp;
 use crate::simd::wide;
 use crate::{Error, Result};
@@ -263,6 +263,10 @@ fn add_parameters<T: Exp>(sums: &mut [T], [x, dy]: [&[T]; 2], row: &Row) {
 impl Function for RowNorm {
     fn name(&self) -> &'static str {
         self.center.name()
+    }
+
+    fn samples(&self) -> Samples {
+        Samples::Independent
     }
 
     fn backward(&self, call: &Call<'_>, cotangent: &Tensor) -> Result<Vec<Option<Gradient>>> {

@@ -1,11 +1,13 @@
 //! Affine map.
 
+use std::borrow::Cow;
+
 use candle_core::Tensor;
 use rayon::prelude::*;
 
 use super::activation::{Activation, Kept};
 use super::host::{self, for_real};
-use crate::autograd::{Call, Function, Gradient, apply};
+use crate::autograd::{Call, Function, Gradient, Samples, apply, one_by_one};
 use crate::gemm::{Matrix, Onto, multiply_shared};
 use crate::math::Exp;
 use crate::simd::wide;
@@ -161,6 +163,15 @@ pub(super) fn column_sums<T: Exp>(values: &[T], columns: usize) -> Vec<T> {
     sums
 }
 
+/// The inner products of rows with each other.
+fn row_products<T: Exp>(values: &[T], width: usize) -> Vec<T> {
+    let rows = Matrix::rows(values, width);
+    let count = values.len().checked_div(width).unwrap_or(0);
+    let mut products = vec![T::zero(); count * count];
+    multiply_shared(Onto::Nothing, &mut products, rows, rows.transposed());
+    products
+}
+
 struct Linear {
     activation: Activation,
     /// The sums before the activation, where its slope is computed from them.
@@ -168,6 +179,15 @@ struct Linear {
 }
 
 impl Linear {
+    /// The gradient of the sums before the activation.
+    fn before_activation<'a, T: Exp>(&self, call: &Call<'_>, dy: &'a [T]) -> Result<Cow<'a, [T]>> {
+        if self.activation == Activation::Identity {
+            return Ok(Cow::Borrowed(dy));
+        }
+        let kept = self.kept.as_ref().unwrap_or(call.output);
+        Ok(Cow::Owned(self.activation.pull::<T>(dy, &host::read(kept)?)))
+    }
+
     fn gradients<T: Exp>(&self, call: &Call<'_>, dz: &[T]) -> Result<Vec<Option<Gradient>>> {
         let (x, weight) = (call.inputs[0].contiguous()?, call.inputs[1].contiguous()?);
         let (out, width) = weight.dims2()?;
@@ -198,15 +218,29 @@ impl Function for Linear {
         "linear"
     }
 
+    fn samples(&self) -> Samples {
+        Samples::Independent
+    }
+
+    fn sample_products(&self, call: &Call<'_>, cotangent: &Tensor) -> Result<Vec<f64>> {
+        if call.inputs[0].rank() != 2 {
+            return one_by_one(self, call, cotangent);
+        }
+        let (x, dy) = (call.inputs[0].contiguous()?, cotangent.contiguous()?);
+        for_real!(dy.dtype(), T => {
+            let dz = self.before_activation::<T>(call, &host::read(&dy)?)?;
+            let width = x.dims()[1];
+            let met = row_products::<T>(&dz, dz.len().checked_div(x.dims()[0]).unwrap_or(0));
+            let seen = row_products::<T>(&host::read(&x)?, width);
+            let factor = |seen: f64| f64::from(u8::from(call.wants(1))) * seen + f64::from(u8::from(call.wants(2)));
+            Ok(met.iter().zip(seen).map(|(&met, seen)| met.to_f64() * factor(seen.to_f64())).collect())
+        })
+    }
+
     fn backward(&self, call: &Call<'_>, cotangent: &Tensor) -> Result<Vec<Option<Gradient>>> {
         let dy = cotangent.contiguous()?;
         for_real!(dy.dtype(), T => {
-            let dy = host::read::<T>(&dy)?;
-            if self.activation == Activation::Identity {
-                return self.gradients(call, &dy);
-            }
-            let kept = self.kept.as_ref().unwrap_or(call.output);
-            self.gradients(call, &self.activation.pull::<T>(&dy, &host::read(kept)?))
+            self.gradients(call, &self.before_activation::<T>(call, &host::read(&dy)?)?)
         })
     }
 }

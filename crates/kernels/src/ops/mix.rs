@@ -4,7 +4,7 @@ use candle_core::{D, Tensor};
 use rayon::prelude::*;
 
 use super::host::{self, for_real};
-use crate::autograd::{Call, Function, Gradient, apply};
+use crate::autograd::{Call, Function, Gradient, Samples, apply};
 use crate::math::Exp;
 use crate::simd::wide;
 use crate::{Error, Result};
@@ -208,6 +208,10 @@ struct Mix {
 impl Function for Mix {
     fn name(&self) -> &'static str {
         "mix"
+    }
+
+    fn samples(&self) -> Samples {
+        Samples::Independent
     }
 
     fn backward(&self, call: &Call<'_>, cotangent: &Tensor) -> Result<Vec<Option<Gradient>>> {

@@ -30,6 +30,8 @@
 //! | [`softmax`], [`log_softmax`] | e^xᵢ / Σ e^xⱼ over the last dimension, and its logarithm | – |
 //! | [`expert_linear`] | an activation of x Wₑᵀ + bₑ for several experts e | – |
 //! | [`mix`] | Σ softmax(gates)ₑ yₑ over experts, for one task or several | an expert |
+//! | [`add`] | a + b | – |
+//! | [`concat_features`] | the values of each sample, side by side | – |
 //! | [`activate`], [`relu`] | an [`Activation`] of every value | – |
 //!
 //! | composition | formula |
@@ -39,13 +41,15 @@
 //! | [`all_finite`] | whether no value is NaN or infinite |
 
 mod activation;
+mod add;
 mod algorithm;
 mod attention;
 mod batch_norm;
 mod bilinear;
+mod concat;
 mod conv2d;
-mod depthwise;
 mod conv_transpose2d;
+mod depthwise;
 mod dropout;
 mod embedding;
 mod experts;
@@ -57,24 +61,25 @@ pub(crate) mod host;
 mod lanes;
 mod layer_norm;
 mod linear;
-mod planes;
 mod mix;
+mod planes;
 mod pool;
 mod recurrent;
 mod resize;
-mod separable;
-mod sums;
 mod rows;
+mod separable;
 mod softmax;
+mod sums;
 mod unfold;
 mod winograd;
 
 pub use activation::{Activation, activate, relu};
+pub use add::add;
+pub use attention::{Attention, AttentionMask, attention, self_attention};
 pub use batch_norm::{BatchNorm, ChannelStats, Statistics, batch_norm, batch_norm_then, channel_stats};
 pub use bilinear::{Corners, upsample_bilinear2d};
+pub use concat::concat_features;
 pub use conv_transpose2d::{ConvTranspose2d, conv_transpose2d};
-pub use attention::{Attention, AttentionMask, attention, self_attention};
-pub use batch_norm::{ChannelStats, Statistics, batch_norm, channel_stats};
 pub use conv2d::{Conv2d, conv2d};
 pub use dropout::dropout;
 pub use embedding::{embedding, embedding_padded};
@@ -84,13 +89,11 @@ pub use gradient::{gradient_reversal, gradient_scale};
 pub use group_norm::group_norm;
 pub use layer_norm::{layer_norm, rms_norm};
 pub use linear::{linear, linear_then};
+pub use mix::mix;
 pub use pool::{
     Border, Pool2d, adaptive_avg_pool2d, adaptive_max_pool2d, avg_pool2d, global_avg_pool2d, max_pool2d,
     max_pool2d_with, mean_pool1d,
 };
-pub use recurrent::{RecurrentWeights, gru};
-pub use mix::mix;
-pub use pool::{global_avg_pool2d, max_pool2d};
 pub use recurrent::{RecurrentWeights, gru, lstm};
 pub use resize::{pixel_shuffle, upsample_nearest2d};
 pub use softmax::{log_softmax, softmax};

@@ -4,7 +4,7 @@ use candle_core::Tensor;
 
 use super::fresh::fresh;
 use super::host::{self, Real, for_real};
-use crate::autograd::{Call, Function, Gradient, apply};
+use crate::autograd::{Call, Function, Gradient, Samples, apply};
 use crate::simd::wide;
 use crate::{Error, Result};
 
@@ -85,6 +85,10 @@ struct Nearest {
 impl Function for Nearest {
     fn name(&self) -> &'static str {
         "upsample_nearest2d"
+    }
+
+    fn samples(&self) -> Samples {
+        Samples::Independent
     }
 
     fn backward(&self, call: &Call<'_>, cotangent: &Tensor) -> Result<Vec<Option<Gradient>>> {

@@ -9,7 +9,7 @@ use candle_core::{Device, Tensor};
 use super::fresh::fresh;
 use super::host::{self, Real, for_real};
 use crate::Result;
-use crate::autograd::{Call, Function, Gradient, apply};
+use crate::autograd::{Call, Function, Gradient, Samples, apply};
 use crate::simd::wide;
 
 /// What one place of the result is made of.
@@ -137,6 +137,10 @@ fn scatter<T: Real>(line: &mut [T], dy: &[T], columns: &[(usize, Vec<T>)]) {
 impl Function for Separable {
     fn name(&self) -> &'static str {
         self.name
+    }
+
+    fn samples(&self) -> Samples {
+        Samples::Independent
     }
 
     fn backward(&self, call: &Call<'_>, cotangent: &Tensor) -> Result<Vec<Option<Gradient>>> {

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use super::activation::CHUNK;
 use super::host::{self, for_real};
 use super::rows::{dot, exponential_sum, exponentials, largest, total};
-use crate::autograd::{Call, Function, Gradient, apply};
+use crate::autograd::{Call, Function, Gradient, Samples, apply};
 use crate::math::Exp;
 use crate::simd::wide;
 use crate::{Error, Result};
@@ -124,6 +124,10 @@ impl Function for Form {
             Self::Probabilities => "softmax",
             Self::Logarithms => "log softmax",
         }
+    }
+
+    fn samples(&self) -> Samples {
+        Samples::Independent
     }
 
     fn backward(&self, call: &Call<'_>, cotangent: &Tensor) -> Result<Vec<Option<Gradient>>> {

@@ -7,6 +7,7 @@ use candle_core::{Tensor, Var};
 use super::reduce::require_finite;
 use super::{Group, IntoGradient, Now, OptimizerConfig, Rule, pass, range};
 use crate::autograd::Gradient;
+use crate::ops::host::storage_of;
 use crate::{Error, Named, Param, Result, State};
 
 /// Applies a rule to parameters, and owns what the rule remembers about each of them.
@@ -187,11 +188,6 @@ impl<R: Rule> Update for R {
     fn update(&self, now: Now, entry: &mut Entry, gradient: &Gradient) -> Result<()> {
         pass::update(&self.at(now), &entry.var, gradient, &mut entry.slots)
     }
-}
-
-/// The address of a tensor's storage, equal for all its views.
-fn storage_of(tensor: &Tensor) -> usize {
-    std::ptr::from_ref(&*tensor.storage_and_layout().0).addr()
 }
 
 #[cfg(test)]

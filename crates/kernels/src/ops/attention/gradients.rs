@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::attend::{Attend, Heads, Operand, operands};
 use crate::Result;
-use crate::autograd::{Call, Function, Gradient};
+use crate::autograd::{Call, Function, Gradient, Samples};
 use crate::gemm::{Matrix, MatrixMut, Onto, multiply, multiply_into};
 use crate::math::Exp;
 use crate::ops::host;
@@ -17,6 +17,10 @@ use crate::simd::wide;
 impl<T: Exp> Function for Attend<T> {
     fn name(&self) -> &'static str {
         "attention"
+    }
+
+    fn samples(&self) -> Samples {
+        Samples::Independent
     }
 
     fn backward(&self, call: &Call<'_>, cotangent: &Tensor) -> Result<Vec<Option<Gradient>>> {

@@ -10,7 +10,7 @@ use super::super::resize::dims4;
 use super::quads::Quads;
 use super::window::{Pool2d, Spans};
 use crate::Result;
-use crate::autograd::{Call, Function, Gradient, apply};
+use crate::autograd::{Call, Function, Gradient, Samples, apply};
 
 /// The largest value of each `kernel × kernel` window, windows `stride` apart, none beyond the border.
 ///
@@ -159,6 +159,10 @@ impl Function for MaxPool {
         "max_pool2d"
     }
 
+    fn samples(&self) -> Samples {
+        Samples::Independent
+    }
+
     fn backward(&self, call: &Call<'_>, cotangent: &Tensor) -> Result<Vec<Option<Gradient>>> {
         let (x, dy) = (&call.inputs[0], cotangent.contiguous()?);
         let [rows, columns] = &self.spans;
@@ -182,6 +186,10 @@ struct QuadPool {
 impl Function for QuadPool {
     fn name(&self) -> &'static str {
         "max_pool2d"
+    }
+
+    fn samples(&self) -> Samples {
+        Samples::Independent
     }
 
     fn backward(&self, call: &Call<'_>, cotangent: &Tensor) -> Result<Vec<Option<Gradient>>> {

@@ -6,7 +6,7 @@ use super::super::fresh::fresh;
 use super::super::host::{self, Real, for_real};
 use super::super::lanes;
 use super::super::resize::dims4;
-use crate::autograd::{Call, Function, Gradient, apply};
+use crate::autograd::{Call, Function, Gradient, Samples, apply};
 use crate::simd::wide;
 use crate::{Error, Result};
 
@@ -149,6 +149,10 @@ fn add<T: Real>(sum: &mut [T], row: &[T]) {
 impl Function for Mean {
     fn name(&self) -> &'static str {
         "mean_pool"
+    }
+
+    fn samples(&self) -> Samples {
+        Samples::Independent
     }
 
     fn backward(&self, call: &Call<'_>, cotangent: &Tensor) -> Result<Vec<Option<Gradient>>> {

@@ -7,7 +7,7 @@ use super::cell::{Cell, Past, WIDTH};
 use super::unrolled::{BLOCK, Unrolled};
 use super::weights::Sizes;
 use crate::Result;
-use crate::autograd::{Call, Function, Gradient};
+use crate::autograd::{Call, Function, Gradient, Samples};
 use crate::gemm::{Matrix, Onto, multiply, multiply_shared};
 use crate::math::Exp;
 use crate::ops::host;
@@ -17,6 +17,10 @@ use crate::simd::wide;
 impl<C: Cell, T: Exp> Function for Unrolled<C, T> {
     fn name(&self) -> &'static str {
         C::NAME
+    }
+
+    fn samples(&self) -> Samples {
+        Samples::Independent
     }
 
     fn backward(&self, call: &Call<'_>, cotangent: &Tensor) -> Result<Vec<Option<Gradient>>> {
