@@ -54,8 +54,11 @@ impl<T: Real> Algorithm<T> for Depthwise {
                         sums.resize(run.next_multiple_of(LANES), bias[channel]);
                         add(&kernels[channel], &padded[i * stride * pitch..], sums);
                     }
-                    let from = if stride == 1 { &sums[i * pitch..] } else { &sums[..] };
-                    y.iter_mut().zip(from.iter().step_by(stride)).for_each(|(y, &v)| *y = v);
+                    if stride == 1 {
+                        y.copy_from_slice(&sums[i * pitch..][..columns]);
+                    } else {
+                        y.iter_mut().zip(sums.iter().step_by(stride)).for_each(|(y, &v)| *y = v);
+                    }
                 }
             },
         );
@@ -103,6 +106,7 @@ impl<T: Real> Algorithm<T> for Depthwise {
                     of_x.draw(self.plane(x, plane), self.window.image, x_lines);
                     of_dy.draw(&dy[plane * len..][..len], output, dy_lines);
                     let used = dy_lines.len() - LANES - places.last().copied().unwrap_or(0);
+                    let used = used.next_multiple_of(LANES);
                     multiply(&places, [&dy_lines[..used], x_lines], &mut sums);
                 }
                 let all = |sums: &[T; LANES]| sums.iter().fold(T::zero(), |all, &v| all + v);
@@ -159,9 +163,13 @@ impl Canvas {
         let first = (0..width).find(|&j| at(j, 1).is_some());
         let Some((first, column)) = first.and_then(|j| Some((j, at(j, 1)?))) else { return };
         for (i, line) in plane.chunks(width).enumerate() {
-            if let Some(row) = at(i, 0) {
-                let to = to[row * pitch + column..(row + 1) * pitch].iter_mut().step_by(self.step);
-                to.zip(&line[first..]).for_each(|(to, &v)| *to = v);
+            let Some(row) = at(i, 0) else { continue };
+            let (to, line) = (&mut to[row * pitch + column..(row + 1) * pitch], &line[first..]);
+            if self.step == 1 {
+                let len = to.len().min(line.len());
+                to[..len].copy_from_slice(&line[..len]);
+            } else {
+                to.iter_mut().step_by(self.step).zip(line).for_each(|(to, &v)| *to = v);
             }
         }
     }
@@ -172,30 +180,31 @@ fn add<T: Real>(kernel: &[(usize, T)], canvas: &[T], sums: &mut [T]) {
     wide(
         #[inline(always)]
         || {
-            for (group, sums) in sums.chunks_exact_mut(LANES).enumerate() {
-                let mut sum = [T::zero(); LANES];
-                sum.copy_from_slice(sums);
+            for (group, sums) in sums.as_chunks_mut::<LANES>().0.iter_mut().enumerate() {
+                let (mut sum, canvas) = (*sums, &canvas[group * LANES..]);
                 for &(place, value) in kernel {
-                    let from = &canvas[group * LANES + place..][..LANES];
+                    let from = &canvas[place..place + LANES];
                     sum.iter_mut().zip(from).for_each(|(sum, &v)| *sum += value * v);
                 }
-                sums.copy_from_slice(&sum);
+                *sums = sum;
             }
         },
     );
 }
 
-/// Adds the products of gradients with the canvas shifted to each place, in groups side by side.
+/// Adds the products of whole groups of gradients with the canvas shifted to each place, side by side.
 fn multiply<T: Real>(places: &[usize], [dy, x]: [&[T]; 2], sums: &mut [[T; LANES]]) {
     wide(
         #[inline(always)]
         || {
             for (sums, &place) in sums.iter_mut().zip(places) {
-                for (dy, x) in dy.chunks(LANES).zip(x[place..].chunks(LANES)) {
-                    for ((sum, &dy), &x) in sums.iter_mut().zip(dy).zip(x) {
-                        *sum += dy * x;
+                let mut sum = *sums;
+                for (dy, x) in dy.as_chunks::<LANES>().0.iter().zip(x[place..].as_chunks::<LANES>().0) {
+                    for lane in 0..LANES {
+                        sum[lane] += dy[lane] * x[lane];
                     }
                 }
+                *sums = sum;
             }
         },
     );
