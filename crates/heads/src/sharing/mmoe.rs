@@ -64,7 +64,7 @@ impl Mmoe {
             Ok([weight, vb.get_with_hints((experts, pair[1]), "bias", init)?])
         };
         let layers = widths.windows(2).enumerate().map(layer).collect::<Result<_>>()?;
-        let gate = |task: &&str| Ok((*task, Linear::new(&vb.pp("gate").pp(task), widths[0], experts)?));
+        let gate = |&task| Ok((task, Linear::new(&vb.pp("gate").pp(task), widths[0], experts)?));
         let gates = Named::new(tasks.iter().map(gate).collect::<Result<Vec<_>>>()?)?;
         Ok(Self { view: view.into(), layers, gates })
     }

@@ -6,7 +6,7 @@ use super::{Call, Function, Gradient};
 use crate::{Result, inner_products};
 
 /// By one backward pass for each sample, with the cotangents of all others zero.
-pub(super) fn one_by_one(
+pub(crate) fn one_by_one(
     function: &(impl Function + ?Sized),
     call: &Call<'_>,
     cotangent: &Tensor,

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use candle_core::Tensor;
+use candle_core::{Tensor, WithDType};
 use rayon::prelude::*;
 
 use super::activation::{Activation, Kept};
@@ -228,7 +228,8 @@ impl Function for Linear {
         }
         let (x, dy) = (call.inputs[0].contiguous()?, cotangent.contiguous()?);
         for_real!(dy.dtype(), T => {
-            let dz = self.before_activation::<T>(call, &host::read(&dy)?)?;
+            let dy = host::read::<T>(&dy)?;
+            let dz = self.before_activation::<T>(call, &dy)?;
             let width = x.dims()[1];
             let met = row_products::<T>(&dz, dz.len().checked_div(x.dims()[0]).unwrap_or(0));
             let seen = row_products::<T>(&host::read(&x)?, width);
