@@ -144,7 +144,7 @@ fn values_are_those_of_the_definition() {
     let expected: Vec<f64> = flat(&x).chunks(10).flat_map(standardized).collect();
     assert_close("group", &flat(&ops::group_norm(&x, 3, [None, None], EPS).unwrap()), &expected, 1e-12);
     let expected: Vec<f64> = flat(&x).chunks(5).flat_map(standardized).collect();
-    assert_close("layer", &flat(&layer(&[x.clone()]).unwrap()), &expected, 1e-12);
+    assert_close("layer", &flat(&layer(std::slice::from_ref(&x)).unwrap()), &expected, 1e-12);
     let root = |row: &[f64]| (row.iter().map(|v| v * v).sum::<f64>() / 5.0 + EPS).sqrt();
     let expected: Vec<f64> =
         flat(&x).chunks(5).flat_map(|r| r.iter().map(|v| v / root(r)).collect::<Vec<_>>()).collect();

@@ -111,7 +111,9 @@ impl<T: Exp> Planes<'_, T> {
             #[inline(always)]
             |plane, start, y| {
                 let map = self.of(plane);
-                y.iter_mut().zip(&x[start..]).for_each(|(y, &x)| *y = f(map.at(x)));
+                for (y, &x) in y.iter_mut().zip(&x[start..]) {
+                    *y = f(map.at(x));
+                }
             },
         )
     }
@@ -136,7 +138,9 @@ impl<T: Exp> Planes<'_, T> {
             |plane, start, dz| {
                 let map = self.of(plane);
                 let inputs = x[start..].iter().zip(&dy[start..]);
-                dz.iter_mut().zip(inputs).for_each(|(dz, (&x, &dy))| *dz = dy * slope(map.at(x)));
+                for (dz, (&x, &dy)) in dz.iter_mut().zip(inputs) {
+                    *dz = dy * slope(map.at(x));
+                }
             },
         )
     }
