@@ -173,7 +173,7 @@ pub fn batch_norm_then(
     let input = x.contiguous()?;
     for_real!(x.dtype(), T => {
         let maps = op.maps::<T>(weight, bias)?;
-        let y = op.planes(&maps).values(&*host::read(&input)?);
+        let y = op.planes(&maps).values(&host::read(&input)?);
         apply(op, &[x, weight, bias], y, x.shape())
     })
 }

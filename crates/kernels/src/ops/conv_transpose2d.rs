@@ -156,7 +156,7 @@ impl Plan {
         if let Some(bias) = parameters[1].filter(|b| b.dims() != [self.out()]) {
             return Err(Error::shape("bias of conv_transpose2d", format!("[{}]", self.out()), bias.dims()));
         }
-        for tensor in parameters.into_iter().flatten().filter(|t| t.dtype() != x.dtype()) {
+        if let Some(tensor) = parameters.into_iter().flatten().find(|t| t.dtype() != x.dtype()) {
             let expected = format!("{:?}, as the input", x.dtype());
             return Err(Error::dtype("parameters of conv_transpose2d", expected, tensor.dtype()));
         }

@@ -160,16 +160,17 @@ impl GroupNorm {
 
     /// The terms of dx that come from the statistics, for each channel of each image.
     fn lines<T: Exp>(&self, maps: &[Affine<T>], sums: &[[f64; 2]]) -> Vec<[T; 2]> {
-        let n = (self.shape.members * self.shape.space) as f64;
         let members = self.shape.members;
-        let groups = maps.chunks(members).zip(sums.chunks(members)).zip(&self.stats);
-        let of_group = |((maps, sums), [_, inv_std]): ((&[Affine<T>], &[[f64; 2]]), &[f64; 2])| {
+        let n = (members * self.shape.space) as f64;
+        let mut lines = Vec::with_capacity(maps.len());
+        for ((maps, sums), [_, inv_std]) in maps.chunks(members).zip(sums.chunks(members)).zip(&self.stats) {
             let total = |i: usize| -> f64 {
                 maps.iter().zip(sums).map(|(map, sum)| map.scale.to_f64() * sum[i]).sum()
             };
-            [T::from_f64(-inv_std * inv_std * total(1) / n), T::from_f64(-total(0) / n)]
-        };
-        groups.flat_map(|group| std::iter::repeat_n(of_group(group), members)).collect()
+            let line = [T::from_f64(-inv_std * inv_std * total(1) / n), T::from_f64(-total(0) / n)];
+            lines.extend(std::iter::repeat_n(line, members));
+        }
+        lines
     }
 
     /// The gradients of weight and bias.

@@ -95,7 +95,7 @@ fn normalize(x: &Tensor, parameters: [Option<&Tensor>; 2], (center, eps): (Cente
     for_real!(x.dtype(), T => {
         let op = RowNorm { width, center, given, rows: Vec::new() };
         let (weight, bias) = (values_or::<T>(parameters[0], (width, 1.0))?, values_or::<T>(parameters[1], (width, 0.0))?);
-        let (y, rows) = op.forward(&*host::read::<T>(&input)?, [&weight, &bias], eps);
+        let (y, rows) = op.forward(&host::read::<T>(&input)?, [&weight, &bias], eps);
         apply(RowNorm { rows, ..op }, &inputs, y, x.shape())
     })
 }

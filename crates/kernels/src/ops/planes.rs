@@ -23,7 +23,12 @@ pub(super) struct Moments {
 impl Moments {
     /// Those of all planes of `space` values.
     pub(super) fn of_planes<T: Real>(x: &[T], space: usize) -> Vec<Self> {
-        per_plane(x, space, |_, plane| Self::of(plane))
+        per_plane(
+            x,
+            space,
+            #[inline(always)]
+            |_, plane| Self::of(plane),
+        )
     }
 
     /// Those of two sets together.
@@ -40,7 +45,11 @@ impl Moments {
     /// Those of one slice, read from memory once.
     #[inline(always)]
     pub(super) fn of<T: Real>(values: &[T]) -> Self {
-        values.chunks(lanes::BLOCK).fold(Self::default(), |all, block| all.plus(Self::of_block(block)))
+        let mut all = Self::default();
+        for block in values.chunks(lanes::BLOCK) {
+            all = all.plus(Self::of_block(block));
+        }
+        all
     }
 
     /// Distances to a value of the block are small where its numbers are large, and so lose nothing.
@@ -97,10 +106,16 @@ impl<T: Exp> Planes<'_, T> {
     }
 
     fn map(&self, x: &[T], f: impl Fn(T) -> T + Sync) -> Vec<T> {
-        self.write(x.len(), |plane, start, y| {
-            let map = self.of(plane);
-            y.iter_mut().zip(&x[start..]).for_each(|(y, &x)| *y = f(map.at(x)));
-        })
+        self.write(
+            x.len(),
+            #[inline(always)]
+            |plane, start, y| {
+                let map = self.of(plane);
+                for (y, &x) in y.iter_mut().zip(&x[start..]) {
+                    *y = f(map.at(x));
+                }
+            },
+        )
     }
 
     /// dz = dy ∘ slope, for activations whose slope is worth computing once. Of the others it is found again from x
@@ -117,40 +132,56 @@ impl<T: Exp> Planes<'_, T> {
     }
 
     fn pull(&self, [x, dy]: [&[T]; 2], slope: impl Fn(T) -> T + Sync) -> Vec<T> {
-        self.write(x.len(), |plane, start, dz| {
-            let map = self.of(plane);
-            let inputs = x[start..].iter().zip(&dy[start..]);
-            dz.iter_mut().zip(inputs).for_each(|(dz, (&x, &dy))| *dz = dy * slope(map.at(x)));
-        })
+        self.write(
+            x.len(),
+            #[inline(always)]
+            |plane, start, dz| {
+                let map = self.of(plane);
+                let inputs = x[start..].iter().zip(&dy[start..]);
+                for (dz, (&x, &dy)) in dz.iter_mut().zip(inputs) {
+                    *dz = dy * slope(map.at(x));
+                }
+            },
+        )
     }
 
     /// Σ dz and Σ dz · (x − center) of each plane, where dz is `dy` itself or what a ReLU leaves of it.
     pub(super) fn sums(&self, [x, dy]: [&[T]; 2]) -> Vec<[f64; 2]> {
         let relu = self.activation == Activation::Relu;
-        per_plane(x, self.space, |plane, x| {
-            let (map, dy) = (self.of(plane), &dy[plane * self.space..][..self.space]);
-            let both = |x: T, dz: T| [dz, dz * (x - map.center)];
-            match relu {
-                true => lanes::sums(x, dy, |x, dy| both(x, map.through_relu(x, dy))),
-                false => lanes::sums(x, dy, both),
-            }
-        })
+        per_plane(
+            x,
+            self.space,
+            #[inline(always)]
+            |plane, x| {
+                let (map, dy) = (self.of(plane), &dy[plane * self.space..][..self.space]);
+                let both = |x: T, dz: T| [dz, dz * (x - map.center)];
+                match relu {
+                    true => lanes::sums(x, dy, |x, dy| both(x, map.through_relu(x, dy))),
+                    false => lanes::sums(x, dy, both),
+                }
+            },
+        )
     }
 
     /// dx = scale · dz + slope · (x − center) + offset, with a slope and an offset for each map.
     pub(super) fn inputs(&self, [x, dy]: [&[T]; 2], lines: &[[T; 2]]) -> Vec<T> {
         let relu = self.activation == Activation::Relu;
-        self.write(x.len(), |plane, start, dx| {
-            let (map, [slope, offset]) = (self.of(plane), lines[plane % lines.len()]);
-            let inputs = x[start..].iter().zip(&dy[start..]);
-            let of = |x: T, dz: T| map.scale * dz + (x - map.center) * slope + offset;
-            match relu {
-                true => {
-                    dx.iter_mut().zip(inputs).for_each(|(dx, (&x, &dy))| *dx = of(x, map.through_relu(x, dy)))
+        self.write(
+            x.len(),
+            #[inline(always)]
+            |plane, start, dx| {
+                let (map, [slope, offset]) = (self.of(plane), lines[plane % lines.len()]);
+                let inputs = x[start..].iter().zip(&dy[start..]);
+                let of = |x: T, dz: T| map.scale * dz + (x - map.center) * slope + offset;
+                match relu {
+                    true => dx
+                        .iter_mut()
+                        .zip(inputs)
+                        .for_each(|(dx, (&x, &dy))| *dx = of(x, map.through_relu(x, dy))),
+                    false => dx.iter_mut().zip(inputs).for_each(|(dx, (&x, &dy))| *dx = of(x, dy)),
                 }
-                false => dx.iter_mut().zip(inputs).for_each(|(dx, (&x, &dy))| *dx = of(x, dy)),
-            }
-        })
+            },
+        )
     }
 
     fn of(&self, plane: usize) -> Affine<T> {

@@ -103,7 +103,7 @@ fn largest(x: &Tensor, spans: [Spans; 2]) -> Result<Tensor> {
 
 /// The largest of what every window shows at its first place, its second, and so on.
 fn composed(x: &Tensor, [rows, columns]: &[Spans; 2]) -> Result<Tensor> {
-    let mut y: Option<Tensor> = None;
+    let (x, mut y) = (x.contiguous()?, None::<Tensor>);
     for row in 0..rows.longest() {
         let lines = x.index_select(&rows.places(row, x.device())?, 2)?;
         for column in 0..columns.longest() {
@@ -141,9 +141,10 @@ fn winner<T: Real>(x: &[T], width: usize, [rows, columns]: [&Range<usize>; 2]) -
     for row in rows.clone() {
         let line = &x[row * width..][columns.clone()];
         for (column, &value) in columns.clone().zip(line) {
-            if value > largest || (value.is_nan() && !largest.is_nan()) {
-                (best, largest) = (row * width + column, value);
-            }
+            let wins = (value > largest) | (value.is_nan() & !largest.is_nan());
+            // Both are chosen without a branch, which would be taken at random.
+            best = if wins { row * width + column } else { best };
+            largest = if wins { value } else { largest };
         }
     }
     best

@@ -93,7 +93,11 @@ impl Mean {
             let planes = x[start * self.count..].chunks(self.count);
             wide(
                 #[inline(always)]
-                || y.iter_mut().zip(planes).for_each(|(y, x)| *y = T::from_f64(lanes::sum(x, |v| v) / n)),
+                || {
+                    for (y, x) in y.iter_mut().zip(planes) {
+                        *y = T::from_f64(lanes::sum(x, |v| v) / n);
+                    }
+                },
             );
         })
     }

@@ -84,12 +84,20 @@ impl Quads {
         let inputs = dy.chunks(width / 2).zip(winners.chunks(width / 2));
         for (rows, (dy, winners)) in dx.chunks_mut(2 * width).zip(inputs) {
             let (above, below) = rows.split_at_mut(width);
-            let pairs = above.chunks_exact_mut(2).zip(below.chunks_exact_mut(2));
-            for ((a, b), (&dy, &winner)) in pairs.zip(dy.iter().zip(winners)) {
-                let at = |place: u8| if winner == place { dy } else { T::zero() };
-                (a[0], a[1], b[0], b[1]) = (at(0), at(1), at(2), at(3));
-            }
+            spread(above, dy, winners, 0);
+            spread(below, dy, winners, 2);
         }
+    }
+}
+
+/// Fills one line of blocks, whose places are `first` and the next: each value where it was found. A function of
+/// its own with a parameter for each slice, so that the compiler knows them apart.
+#[inline(always)]
+fn spread<T: Real>(line: &mut [T], dy: &[T], winners: &[u8], first: u8) {
+    let (pairs, _) = line.as_chunks_mut::<2>();
+    for (pair, (&dy, &winner)) in pairs.iter_mut().zip(dy.iter().zip(winners)) {
+        let at = |place: u8| if winner == place { dy } else { T::zero() };
+        *pair = [at(first), at(first + 1)];
     }
 }
 
