@@ -1,13 +1,15 @@
-//! Differentiable functions beside candle's, at the sizes of a small network on 32 × 32 images, batch 32, f32.
+//! Differentiable functions beside candle's, at the sizes of a small network on 32 × 32 images, batch 32, f32; those
+//! of sequences take four times a stage's channels as width, and twice its side as steps.
 //!
 //! `forward` runs on plain tensors, `both` on variables with the gradient of every argument.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
-use candle_core::{CpuStorage, CustomOp1, Device, Layout, Result, Shape, Tensor, Var};
-use candle_nn::ModuleT;
+use candle_core::{CpuStorage, CustomOp1, D, DType, Device, Layout, Result, Shape, Tensor, Var};
+use candle_nn::{ModuleT, RNN, VarBuilder, ops::softmax};
 use criterion::{BenchmarkId, Criterion, SamplingMode, criterion_group, criterion_main};
-use taskweave::kernels::ops::{self, Conv2d, Statistics};
+use taskweave::kernels::ops::{self, Attention, Conv2d, RecurrentWeights, Statistics};
 use taskweave::prelude::{Result as OurResult, Rng};
 
 #[global_allocator]
@@ -15,6 +17,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const BATCH: usize = 32;
 const EPS: f64 = 1e-5;
+const HEADS: usize = 4;
 /// Channels in, channels out, height and width of the three stages.
 const STAGES: [(usize, usize, usize); 3] = [(3, 16, 32), (16, 32, 16), (32, 64, 8)];
 
@@ -26,7 +29,7 @@ struct Pair {
     candles: fn(&[Tensor]) -> Result<Tensor>,
 }
 
-const PAIRS: [Pair; 5] = [
+const PAIRS: [Pair; 9] = [
     Pair {
         name: "conv2d",
         shapes: |(from, to, side)| vec![vec![BATCH, from, side, side], vec![to, from, 3, 3], vec![to]],
@@ -56,7 +59,64 @@ const PAIRS: [Pair; 5] = [
         ours: |a| ops::upsample_nearest2d(&a[0], 2),
         candles: |a| a[0].upsample_nearest2d(2 * a[0].dim(2)?, 2 * a[0].dim(3)?),
     },
+    Pair {
+        name: "self_attention",
+        shapes: |(_, to, side)| vec![vec![BATCH, 2 * side, 12 * to]],
+        ours: |a| ops::self_attention(&a[0], Attention { heads: HEADS, ..Attention::default() }),
+        candles: composed_attention,
+    },
+    Pair {
+        name: "gru",
+        shapes: |stage| recurrent(stage, 3),
+        ours: |a| ops::gru(&a[0], weights(a), None, None),
+        candles: |a| {
+            let (units, input) = (a[2].dim(1)?, a[0].dim(2)?);
+            let net = candle_nn::gru(input, units, Default::default(), builder(a))?;
+            net.states_to_tensor(&net.seq(&a[0])?)
+        },
+    },
+    Pair {
+        name: "lstm",
+        shapes: |stage| recurrent(stage, 4),
+        ours: |a| ops::lstm(&a[0], weights(a), None, None),
+        candles: |a| {
+            let (units, input) = (a[2].dim(1)?, a[0].dim(2)?);
+            let net = candle_nn::lstm(input, units, Default::default(), builder(a))?;
+            net.states_to_tensor(&net.seq(&a[0])?)
+        },
+    },
+    Pair {
+        name: "softmax",
+        shapes: |(_, to, side)| vec![vec![BATCH * side * side, to]],
+        ours: |a| ops::softmax(&a[0]),
+        candles: |a| softmax(&a[0], D::Minus1),
+    },
 ];
+
+fn composed_attention(a: &[Tensor]) -> Result<Tensor> {
+    let (batch, time, width) = a[0].dims3()?;
+    let dim = width / 3 / HEADS;
+    let apart = a[0].reshape((batch, time, 3, HEADS, dim))?.permute((2, 0, 3, 1, 4))?.contiguous()?;
+    let [q, k, v] = [apart.get(0)?, apart.get(1)?, apart.get(2)?];
+    let scores = (q.matmul(&k.t()?)? * (1.0 / (dim as f64).sqrt()))?;
+    softmax(&scores, D::Minus1)?.matmul(&v)?.transpose(1, 2)?.reshape((batch, time, width / 3))
+}
+
+/// Shapes of input, weights and biases.
+fn recurrent((_, to, side): (usize, usize, usize), gates: usize) -> Vec<Vec<usize>> {
+    let (units, rows) = (4 * to, 4 * to * gates);
+    vec![vec![BATCH, 2 * side, to], vec![rows, to], vec![rows, units], vec![rows], vec![rows]]
+}
+
+fn weights(a: &[Tensor]) -> RecurrentWeights<'_> {
+    RecurrentWeights { input: &a[1], hidden: &a[2], bias_input: &a[3], bias_hidden: &a[4] }
+}
+
+fn builder(a: &[Tensor]) -> VarBuilder<'static> {
+    let names = ["weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0"].map(String::from);
+    let tensors: HashMap<String, Tensor> = names.into_iter().zip(a[1..].iter().cloned()).collect();
+    VarBuilder::from_tensors(tensors, DType::F32, &Device::Cpu)
+}
 
 fn image((_, to, side): (usize, usize, usize)) -> Vec<Vec<usize>> {
     vec![vec![BATCH, to, side, side]]

@@ -56,7 +56,7 @@ fn recurrent_table() -> Vec<Row> {
         }),
         recurrent_row("gru used twice", recurrent(3, [2, 3, 4, 4], 0), |a| {
             let once = gru(a, None)?;
-            let twice = gru(&[&[once.clone()], &a[1..]].concat(), None)?;
+            let twice = gru(&[std::slice::from_ref(&once), &a[1..]].concat(), None)?;
             Ok((once + twice)?)
         }),
         recurrent_row("lstm", recurrent(4, [2, 4, 3, 5], 0), |a| lstm(a, None)),
