@@ -201,3 +201,16 @@ fn misfits_of_recurrent_networks_are_typed_errors() {
         assert!(matches!(gru(&a, Some(lengths)), Err(Error::Parameter { .. })));
     }
 }
+
+/// At sizes whose products are shared among threads, and with many blocks of samples.
+#[test]
+fn threads_change_no_bit_of_large_sequences() {
+    for (f, gates) in [(gru as Recurrent, 3), (lstm, 4)] {
+        let large = recurrent_row("large", recurrent(gates, [40, 30, 24, 128], 0), move |a| f(a, None));
+        let [one, two] = [1, 2].map(|threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| gradcheck::gradients(&large, DType::F32))
+        });
+        assert_eq!(one, two);
+    }
+}
