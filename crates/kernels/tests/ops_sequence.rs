@@ -56,7 +56,7 @@ fn recurrent_table() -> Vec<Row> {
         }),
         recurrent_row("gru used twice", recurrent(3, [2, 3, 4, 4], 0), |a| {
             let once = gru(a, None)?;
-            let twice = gru(&[&[once.clone()], &a[1..]].concat(), None)?;
+            let twice = gru(&[std::slice::from_ref(&once), &a[1..]].concat(), None)?;
             Ok((once + twice)?)
         }),
         recurrent_row("lstm", recurrent(4, [2, 4, 3, 5], 0), |a| lstm(a, None)),
@@ -199,5 +199,18 @@ fn misfits_of_recurrent_networks_are_typed_errors() {
     let a = arguments(&shapes);
     for lengths in [&[1usize][..], &[1, 5]] {
         assert!(matches!(gru(&a, Some(lengths)), Err(Error::Parameter { .. })));
+    }
+}
+
+/// At sizes whose products are shared among threads, and with many blocks of samples.
+#[test]
+fn threads_change_no_bit_of_large_sequences() {
+    for (f, gates) in [(gru as Recurrent, 3), (lstm, 4)] {
+        let large = recurrent_row("large", recurrent(gates, [40, 30, 24, 128], 0), move |a| f(a, None));
+        let [one, two] = [1, 2].map(|threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| gradcheck::gradients(&large, DType::F32))
+        });
+        assert_eq!(one, two);
     }
 }

@@ -1,6 +1,8 @@
 //! Multi-head scaled dot-product attention.
 //!
-//!     o = softmax(q kᵀ / √dim + mask) v     for every sample and head
+//! ```text
+//! o = softmax(q kᵀ / √dim + mask) v     for every sample and head
+//! ```
 //!
 //! Reference: Vaswani et al., "Attention Is All You Need", NeurIPS 2017, <https://arxiv.org/abs/1706.03762>. The
 //! backward pass keeps the logarithm of each row's sum of exponentials alone and computes probabilities again block

@@ -41,11 +41,15 @@ pub(super) fn composed(inputs: &[&Tensor], heads: Heads, rule: &Rule) -> Result<
 /// What the mask adds, 0 or −∞ where it says yes or no.
 fn dense(heads: Heads, rule: &Rule, like: &Tensor) -> Result<Option<Tensor>> {
     let Heads { batch, queries, keys, .. } = heads;
-    let (samples, hidden): (usize, Box<dyn Fn(usize, usize, usize) -> bool>) = match rule {
+    let samples = match rule {
         Rule::None => return Ok(None),
         Rule::Added(mask) => return Ok(Some(mask.clone())),
-        Rule::Causal => (1, Box::new(|_, i, j| j > i)),
-        Rule::Lengths(lengths) => (batch, Box::new(|sample, _, j| j >= lengths[sample])),
+        Rule::Causal => 1,
+        Rule::Lengths(_) => batch,
+    };
+    let hidden = |sample: usize, i: usize, j: usize| match rule {
+        Rule::Lengths(lengths) => j >= lengths[sample],
+        _ => j > i,
     };
     let mut values = Vec::with_capacity(samples * queries * keys);
     for sample in 0..samples {

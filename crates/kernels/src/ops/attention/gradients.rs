@@ -1,6 +1,8 @@
 //! The backward pass of attention, which computes the probabilities again.
 //!
-//!     p = e^(s − log-sum),  dv = pᵀ do,  dp = do vᵀ,  ds = p ∘ (dp − Σ do ∘ o),  dq = ds k / √dim,  dk = dsᵀ q / √dim
+//! ```text
+//! p = e^(s − log-sum),  dv = pᵀ do,  dp = do vᵀ,  ds = p ∘ (dp − Σ do ∘ o),  dq = ds k / √dim,  dk = dsᵀ q / √dim
+//! ```
 
 use candle_core::Tensor;
 use rayon::prelude::*;

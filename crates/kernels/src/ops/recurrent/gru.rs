@@ -1,9 +1,11 @@
 //! Gated recurrent unit.
 //!
-//!     r = σ(W_ir x + b_ir + W_hr h + b_hr)
-//!     z = σ(W_iz x + b_iz + W_hz h + b_hz)
-//!     n = tanh(W_in x + b_in + r ∘ (W_hn h + b_hn))
-//!     h ← (1 − z) ∘ n + z ∘ h
+//! ```text
+//! r = σ(W_ir x + b_ir + W_hr h + b_hr)
+//! z = σ(W_iz x + b_iz + W_hz h + b_hz)
+//! n = tanh(W_in x + b_in + r ∘ (W_hn h + b_hn))
+//! h ← (1 − z) ∘ n + z ∘ h
+//! ```
 //!
 //! Variants: the paper multiplies h by r before W_hn; this is the form with r behind the product, that of cuDNN and
 //! PyTorch, whose state's part of all gates is one product.

@@ -1,10 +1,12 @@
 //! Long short-term memory.
 //!
-//!     i = σ(W_ii x + b_ii + W_hi h + b_hi)
-//!     f = σ(W_if x + b_if + W_hf h + b_hf)
-//!     g = tanh(W_ig x + b_ig + W_hg h + b_hg)
-//!     o = σ(W_io x + b_io + W_ho h + b_ho)
-//!     c ← f ∘ c + i ∘ g,   h ← o ∘ tanh c
+//! ```text
+//! i = σ(W_ii x + b_ii + W_hi h + b_hi)
+//! f = σ(W_if x + b_if + W_hf h + b_hf)
+//! g = tanh(W_ig x + b_ig + W_hg h + b_hg)
+//! o = σ(W_io x + b_io + W_ho h + b_ho)
+//! c ← f ∘ c + i ∘ g,   h ← o ∘ tanh c
+//! ```
 //!
 //! Variants: the first paper has no forget gate f, which is that of Gers, Schmidhuber and Cummins, "Learning to Forget",
 //! Neural Computation 12(10), 2000; no peepholes.

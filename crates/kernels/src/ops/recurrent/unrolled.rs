@@ -43,9 +43,7 @@ pub(super) fn run<C: Cell>(
     let inputs = [x, &weights.all(), start].concat();
     let lengths = lengths.map_or_else(|| vec![sizes.time; sizes.batch], <[usize]>::to_vec);
     for_real!(x[0].dtype(), T => {
-        let (mut gates, turned, bias) = prepared::<T>(x[0], weights)?;
-        // A product without columns has no rows to speak of.
-        gates.resize(sizes.batch * sizes.time * C::GATES * sizes.hidden, 0.0);
+        let (gates, turned, bias) = prepared::<T>(x[0], weights)?;
         let values = |state: Option<&&Tensor>| -> Result<Vec<T>> {
             match state {
                 Some(state) => Ok(host::with_values(state, |values| Ok(values.to_vec()))?),
@@ -66,6 +64,7 @@ fn prepared<T: Exp>(x: &Tensor, weights: &RecurrentWeights<'_>) -> Result<(Vec<T
         (x.contiguous()?, weights.input.contiguous()?, weights.hidden.t()?.contiguous()?);
     let (bias_input, bias_hidden) = (weights.bias_input.contiguous()?, weights.bias_hidden.contiguous()?);
     let mut gates = product::<T>(&host::read(&x)?, &host::read(&input)?, input.dim(1)?);
+    // Without columns, a slice does not say how many rows there are.
     if input.dim(1)? == 0 {
         gates = vec![T::zero(); x.dims()[..2].iter().product::<usize>() * input.dim(0)?];
     }
