@@ -15,6 +15,7 @@
 //! | [`embedding`], [`embedding_padded`] | rows of a table by their numbers | every id below the rows |
 //! | [`expert_linear`] | an activation of x Wₑᵀ + bₑ for several experts e | – |
 //! | [`mix`] | Σ softmax(gates)ₑ yₑ over experts, for one task or several | an expert |
+//! | [`bce_with_logits`] | −p t log σ(x) − (1 − t) log(1 − σ(x)) | p > 0 |
 //! | [`activate`], [`relu`] | an [`Activation`] of every value | – |
 //!
 //! | composition | formula |
@@ -26,6 +27,7 @@
 
 mod activation;
 mod batch_norm;
+mod bce;
 mod conv2d;
 mod dropout;
 mod embedding;
@@ -40,6 +42,7 @@ mod unfold;
 
 pub use activation::{Activation, activate, relu};
 pub use batch_norm::{ChannelStats, Statistics, batch_norm, channel_stats};
+pub use bce::bce_with_logits;
 pub use conv2d::{Conv2d, conv2d};
 pub use dropout::dropout;
 pub use embedding::{embedding, embedding_padded};
