@@ -4,10 +4,10 @@
 
 use std::time::Duration;
 
-use candle_core::{CpuStorage, CustomOp1, Device, Layout, Result, Shape, Tensor, Var};
+use candle_core::{CpuStorage, CustomOp1, D, Device, Layout, Result, Shape, Tensor, Var};
 use candle_nn::ModuleT;
 use criterion::{BenchmarkId, Criterion, SamplingMode, criterion_group, criterion_main};
-use taskweave::kernels::ops::{self, Conv2d, Statistics};
+use taskweave::kernels::ops::{self, Activation, Conv2d, Statistics};
 use taskweave::prelude::{Result as OurResult, Rng};
 
 #[global_allocator]
@@ -15,6 +15,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const BATCH: usize = 32;
 const EPS: f64 = 1e-5;
+/// Rows of a table.
+const ROWS: u32 = 10_000;
 /// Channels in, channels out, height and width of the three stages.
 const STAGES: [(usize, usize, usize); 3] = [(3, 16, 32), (16, 32, 16), (32, 64, 8)];
 
@@ -26,7 +28,7 @@ struct Pair {
     candles: fn(&[Tensor]) -> Result<Tensor>,
 }
 
-const PAIRS: [Pair; 5] = [
+const PAIRS: [Pair; 9] = [
     Pair {
         name: "conv2d",
         shapes: |(from, to, side)| vec![vec![BATCH, from, side, side], vec![to, from, 3, 3], vec![to]],
@@ -56,10 +58,45 @@ const PAIRS: [Pair; 5] = [
         ours: |a| ops::upsample_nearest2d(&a[0], 2),
         candles: |a| a[0].upsample_nearest2d(2 * a[0].dim(2)?, 2 * a[0].dim(3)?),
     },
+    Pair {
+        name: "embedding",
+        shapes: |(_, to, _)| vec![vec![ROWS as usize, to]],
+        ours: |a| ops::embedding(&a[0], &ids()?),
+        candles: |a| a[0].index_select(&ids()?, 0),
+    },
+    Pair {
+        name: "expert_linear",
+        shapes: |(from, to, side)| vec![vec![side * side, 4, from], vec![4, to, from], vec![4, to]],
+        ours: |a| ops::expert_linear(&a[0], &a[1], Some(&a[2]), Activation::Relu),
+        candles: |a| {
+            let x = a[0].transpose(0, 1)?.contiguous()?;
+            let y = x.matmul(&a[1].transpose(1, 2)?.contiguous()?)?;
+            y.broadcast_add(&a[2].unsqueeze(1)?)?.relu()?.transpose(0, 1)?.contiguous()
+        },
+    },
+    Pair {
+        name: "mix",
+        shapes: |(_, to, side)| vec![vec![side * side, 3, 4], vec![side * side, 4, to]],
+        ours: |a| ops::mix(&a[0], &a[1]),
+        candles: |a| candle_nn::ops::softmax(&a[0], D::Minus1)?.matmul(&a[1]),
+    },
+    Pair {
+        name: "bce_with_logits",
+        shapes: image,
+        ours: |a| ops::bce_with_logits(&a[0], &a[0].zeros_like()?, 1.0),
+        // Without the care for large logits.
+        candles: |a| (a[0].exp()? + 1.0)?.log(),
+    },
 ];
 
 fn image((_, to, side): (usize, usize, usize)) -> Vec<Vec<usize>> {
     vec![vec![BATCH, to, side, side]]
+}
+
+/// Rows of a table that are looked up.
+fn ids() -> Result<Tensor> {
+    let ids: Vec<u32> = (0..2048u32).map(|i| i.wrapping_mul(2_654_435_761) % ROWS).collect();
+    Tensor::from_vec(ids, 2048, &Device::Cpu)
 }
 
 fn draw(shape: &[usize]) -> Tensor {
