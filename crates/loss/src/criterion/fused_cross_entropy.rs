@@ -199,3 +199,27 @@ fn with_numbers<T: WithDType, R>(x: &Tensor, f: impl FnOnce(&[T]) -> R) -> Candl
         _ => bail!("cross_entropy: expected contiguous numbers on the CPU"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{Device, Tensor, Var};
+    use taskweave_kernels::{Target, autograd};
+
+    use crate::criterion::{BceWithLogits, Criterion, CrossEntropy};
+
+    #[test]
+    fn a_tape_gives_the_gradients_of_candles_graph() {
+        let x = Var::new(&[[[0.3f64, -1.0], [2.0, 0.5]], [[1.5, 0.1], [-0.7, 0.2]]], &Device::Cpu).unwrap();
+        let labels = Target::new(Tensor::new(&[[1u32, 0], [1, 1]], &Device::Cpu).unwrap()).unwrap();
+        let soft = Target::new((x.detach().cos().unwrap().sqr().unwrap() * 0.9).unwrap()).unwrap();
+        let rows: [(Box<dyn Criterion>, Target); 2] =
+            [(Box::new(CrossEntropy::default()), labels), (Box::new(BceWithLogits::default()), soft)];
+        for (criterion, target) in rows {
+            let graph = criterion.losses(&x, &target).unwrap().sum_all().unwrap().backward().unwrap();
+            let (losses, tape) = autograd::record(|| criterion.losses(&x, &target)).unwrap();
+            let taped = tape.backward(&[(&losses, None)], &[&x]).unwrap().dense(&x).unwrap().unwrap();
+            let difference = (taped - graph.get(&x).unwrap()).unwrap().abs().unwrap().sum_all().unwrap();
+            assert!(difference.to_scalar::<f64>().unwrap() < 1e-15);
+        }
+    }
+}
