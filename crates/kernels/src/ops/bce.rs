@@ -24,7 +24,7 @@ const ARTANH: [f64; 16] = {
 /// `−p t log σ(x) − (1 − t) log(1 − σ(x))`, p being `pos_weight`.
 ///
 /// Computed as `(1 + (p − 1) t) log(1 + e^−|x|) + (1 − t) max(x, 0) + p t max(−x, 0)`, which neither overflows nor
-/// cancels. The slope in x is `(1 − t) σ(x) − p t σ(−x)`, which is σ(x) − t where p is 1.
+/// cancels. The slope in x is `(1 + (p − 1) t) σ(x) − p t`, which is σ(x) − t where p is 1.
 ///
 /// # Shapes
 /// `x` and `targets` of one shape and floating-point dtype, which are those of the result; targets are meant to
@@ -101,8 +101,8 @@ struct Parts<T> {
     above: T,
     /// max(−x, 0)
     below: T,
-    /// σ(x) and σ(−x), each to full relative precision.
-    shares: [T; 2],
+    /// σ(x), to full relative precision.
+    sigmoid: T,
 }
 
 impl<T: Exp> Parts<T> {
@@ -113,13 +113,12 @@ impl<T: Exp> Parts<T> {
         let size = if negative { zero - x } else { x };
         let e = (zero - size).exp_fast();
         let large = one / (one + e);
-        let small = e * large;
         Self {
             tail: log1p_fast(e),
             // NaN goes on in what is above.
             above: if negative { zero } else { x },
             below: if negative { size } else { zero },
-            shares: if negative { [small, large] } else { [large, small] },
+            sigmoid: if negative { e * large } else { large },
         }
     }
 }
@@ -154,12 +153,7 @@ impl Bce {
         let (logits, targets) = (call.inputs[0].contiguous()?, call.inputs[1].contiguous()?);
         let (x, t) = (host::read::<T>(&logits)?, host::read::<T>(&targets)?);
         let (one, p) = (T::one(), T::from_f64(self.pos_weight));
-        let dx = || {
-            pulled(dy, [&x, &t], |x, t| {
-                let [right, wrong] = Parts::of(x).shares;
-                (one - t) * right - p * t * wrong
-            })
-        };
+        let dx = || pulled(dy, [&x, &t], |x, t| (one + (p - one) * t) * Parts::of(x).sigmoid - p * t);
         let dt = || {
             pulled(dy, [&x, &t], |x, _| {
                 let Parts { tail, above, below, .. } = Parts::of(x);
