@@ -20,8 +20,8 @@
 //! # Where the numbers are formed
 //!
 //! Criteria are compositions of candle's operations, exact at logits of ±800, on any device and differentiable
-//! in prediction and target alike. The one exception is cross-entropy with class labels, which on the CPU is a
-//! single fused node, because it is in the hot path of every classification and segmentation. What is small
+//! in prediction and target alike. Cross-entropy with class labels and binary cross-entropy are single functions
+//! on the CPU, because they are in the hot path of every classification and segmentation. What is small
 //! (labels, weights, metrics, the Gramian) is checked and summed on the host in f64.
 //!
 //! # What this crate is not

@@ -232,7 +232,8 @@ fn each<T: Exp>(values: &mut [T], f: impl Fn(T) -> T + Sync) {
     });
 }
 
-fn both<T: Exp>(a: &[T], b: &[T], f: impl Fn(T, T) -> T + Sync) -> Vec<T> {
+/// A function of two arrays, number by number.
+pub(super) fn both<T: Exp>(a: &[T], b: &[T], f: impl Fn(T, T) -> T + Sync) -> Vec<T> {
     let mut out = vec![T::zero(); a.len()];
     let inputs = a.par_chunks(CHUNK).zip(b.par_chunks(CHUNK));
     out.par_chunks_mut(CHUNK).zip(inputs).for_each(|(out, (a, b))| {

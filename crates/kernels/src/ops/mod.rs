@@ -32,6 +32,7 @@
 //! | [`mix`] | Σ softmax(gates)ₑ yₑ over experts, for one task or several | an expert |
 //! | [`add`] | a + b | – |
 //! | [`concat_features`] | the values of each sample, side by side | – |
+//! | [`bce_with_logits`] | −p t log σ(x) − (1 − t) log(1 − σ(x)) | p > 0 |
 //! | [`activate`], [`relu`] | an [`Activation`] of every value | – |
 //!
 //! | composition | formula |
@@ -47,6 +48,7 @@ mod attention;
 mod batch_norm;
 mod bilinear;
 mod concat;
+mod bce;
 mod conv2d;
 mod conv_transpose2d;
 mod depthwise;
@@ -80,6 +82,8 @@ pub use batch_norm::{BatchNorm, ChannelStats, Statistics, batch_norm, batch_norm
 pub use bilinear::{Corners, upsample_bilinear2d};
 pub use concat::concat_features;
 pub use conv_transpose2d::{ConvTranspose2d, conv_transpose2d};
+pub use batch_norm::{ChannelStats, Statistics, batch_norm, channel_stats};
+pub use bce::bce_with_logits;
 pub use conv2d::{Conv2d, conv2d};
 pub use dropout::dropout;
 pub use embedding::{embedding, embedding_padded};

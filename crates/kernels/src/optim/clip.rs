@@ -115,11 +115,12 @@ mod tests {
 
     #[test]
     fn gradients_by_rows_are_bounded_as_dense_ones() {
-        for (rows, width) in [(vec![0, 3, 4, 6000], 7), (vec![], 3), (vec![1, 5, 999], 16), (vec![2], 20_000)]
-        {
+        let cases = [(vec![0, 3, 4, 6000], 7), (vec![], 3), (vec![1, 5, 999], 16), (vec![2], 20_000)];
+        for (rows, width) in cases {
+            let height = if width > 1000 { 4 } else { 6001 };
             let numbers: Vec<f32> = (0..rows.len() * width).map(|i| (i as f32 * 0.7).sin()).collect();
             let values = Tensor::from_vec(numbers, (rows.len(), width), &Device::Cpu).unwrap();
-            let rows = Gradient::Rows(RowGradient::new(rows, values, 6001).unwrap());
+            let rows = Gradient::Rows(RowGradient::new(rows, values, height).unwrap());
             let dense = Named::new([("w", rows.clone().into_dense().unwrap())]).unwrap();
             let rows = Named::new([("w", rows)]).unwrap();
             let same = |rows: &Named<Gradient>, dense: &Named<Tensor>| {

@@ -105,10 +105,12 @@ impl Criterion for CrossEntropy {
         let classes = classes_of(prediction, target)?;
         let class_weights = self.weights_of(classes)?;
         let labels = Labels::read(target, classes, self.ignore_index)?;
-        let logits = prediction.reshape((target.len(), classes, labels.per_sample()))?;
+        let shape = (target.len(), classes, labels.per_sample());
         let smoothed = SmoothedLabels { labels, class_weights, smoothing: self.label_smoothing };
-        let fused = logits.device().is_cpu() && matches!(logits.dtype(), DType::F32 | DType::F64);
-        if fused { FusedCrossEntropy::apply(smoothed, &logits) } else { composed(&smoothed, &logits) }
+        if prediction.device().is_cpu() && matches!(prediction.dtype(), DType::F32 | DType::F64) {
+            return FusedCrossEntropy::apply(smoothed, prediction);
+        }
+        composed(&smoothed, &prediction.reshape(shape)?)
     }
 
     fn weight(&self, target: &Target) -> Result<Tensor> {

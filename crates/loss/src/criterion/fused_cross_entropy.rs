@@ -1,18 +1,14 @@
-//! Cross-entropy as one graph node on the CPU.
+//! Cross-entropy as one function on the CPU.
 //!
 //! Composed from candle's operations, the loss of `[64, 2, 32, 32]` logits costs a dozen activation-sized nodes
 //! and strided copies. Here it is one pass forward and one backward, parallel over the samples, class after class
 //! so that the memory is read in order. Exponentials and sums are in f64. Elements that do not count are left
 //! out, so that nothing in them can reach the value or the gradient.
 
-use std::sync::Arc;
-
-use candle_core::{
-    CpuStorage, CustomOp1, CustomOp2, Layout, Result as CandleResult, Shape, Tensor, WithDType,
-    backend::BackendStorage, bail,
-};
+use candle_core::{DType, Result as CandleResult, Storage, Tensor, WithDType, bail};
 use rayon::prelude::*;
 use taskweave_kernels::Result;
+use taskweave_kernels::autograd::{Call, Function, Gradient, apply};
 
 use crate::labels::Labels;
 
@@ -134,88 +130,96 @@ impl Peaks {
     }
 }
 
-/// The node: logits `[batch, classes, elements]` → losses `[batch]`.
+/// Logits `[batch, classes, …]` → losses `[batch]`.
 #[derive(Debug)]
-pub(super) struct FusedCrossEntropy(Arc<SmoothedLabels>);
+pub(super) struct FusedCrossEntropy(SmoothedLabels);
 
 impl FusedCrossEntropy {
-    /// Losses `[batch]` of logits `[batch, classes, elements]` in f32 or f64.
+    /// Losses `[batch]` of logits `[batch, classes, …]` on the CPU, in f32 or f64.
     pub(super) fn apply(target: SmoothedLabels, logits: &Tensor) -> Result<Tensor> {
+        let batch = logits.dims()[0];
         if logits.elem_count() == 0 {
-            return Ok(Tensor::zeros(logits.dims()[0], logits.dtype(), logits.device())?);
+            return Ok(Tensor::zeros(batch, logits.dtype(), logits.device())?);
         }
-        Ok(logits.contiguous()?.apply_op1(Self(Arc::new(target)))?)
+        let (fused, numbers) = (Self(target), logits.contiguous()?);
+        match logits.dtype() {
+            DType::F64 => {
+                let losses = fused.losses::<f64>(&numbers, batch)?;
+                apply(fused, &[logits], losses, batch)
+            }
+            _ => {
+                let losses = fused.losses::<f32>(&numbers, batch)?;
+                apply(fused, &[logits], losses, batch)
+            }
+        }
     }
 
-    fn losses<T: WithDType>(&self, logits: &[T], batch: usize) -> Vec<T> {
-        let samples = logits.par_chunks(logits.len() / batch).enumerate();
-        samples.map(|(sample, logits)| T::from_f64(self.0.loss(logits, sample))).collect()
+    fn losses<T: WithDType>(&self, logits: &Tensor, batch: usize) -> CandleResult<Vec<T>> {
+        with_numbers(logits, |logits: &[T]| {
+            let samples = logits.par_chunks(logits.len() / batch).enumerate();
+            samples.map(|(sample, logits)| T::from_f64(self.0.loss(logits, sample))).collect()
+        })
+    }
+
+    /// The gradient of the logits, given that of the losses.
+    fn gradient<T: WithDType>(&self, logits: &Tensor, upstream: &[T]) -> CandleResult<Tensor> {
+        let gradient = with_numbers(logits, |logits: &[T]| {
+            let mut gradient = vec![T::zero(); logits.len()];
+            let per_sample = logits.len() / upstream.len();
+            let samples = gradient.par_chunks_mut(per_sample).zip(logits.par_chunks(per_sample));
+            samples.enumerate().for_each(|(sample, (gradient, logits))| {
+                self.0.write_gradient(gradient, logits, (sample, upstream[sample].to_f64()));
+            });
+            gradient
+        })?;
+        Tensor::from_vec(gradient, logits.shape(), logits.device())
     }
 }
 
-impl CustomOp1 for FusedCrossEntropy {
+impl Function for FusedCrossEntropy {
     fn name(&self) -> &'static str {
         "cross_entropy"
     }
 
-    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> CandleResult<(CpuStorage, Shape)> {
-        let batch = layout.dims()[0];
-        let losses = match storage {
-            CpuStorage::F32(_) => CpuStorage::F32(self.losses(contiguous(storage, layout)?, batch)),
-            CpuStorage::F64(_) => CpuStorage::F64(self.losses(contiguous(storage, layout)?, batch)),
-            other => bail!("cross_entropy: expected f32 or f64, found {:?}", other.dtype()),
+    fn backward(&self, call: &Call<'_>, cotangent: &Tensor) -> Result<Vec<Option<Gradient>>> {
+        let logits = call.inputs[0].contiguous()?;
+        let gradient = match logits.dtype() {
+            DType::F64 => self.gradient::<f64>(&logits, &cotangent.to_vec1()?)?,
+            _ => self.gradient::<f32>(&logits, &cotangent.to_vec1()?)?,
         };
-        Ok((losses, batch.into()))
-    }
-
-    fn bwd(&self, logits: &Tensor, _losses: &Tensor, upstream: &Tensor) -> CandleResult<Option<Tensor>> {
-        logits.apply_op2_no_bwd(&upstream.contiguous()?, &Backward(self.0.clone())).map(Some)
+        Ok(vec![Some(gradient.into())])
     }
 }
 
-/// Logits and the gradient of the losses → the gradient of the logits.
-struct Backward(Arc<SmoothedLabels>);
-
-impl Backward {
-    fn gradient<T: WithDType>(&self, logits: &[T], upstream: &[T]) -> Vec<T> {
-        let mut gradient = vec![T::zero(); logits.len()];
-        let per_sample = logits.len() / upstream.len();
-        let samples = gradient.par_chunks_mut(per_sample).zip(logits.par_chunks(per_sample)).enumerate();
-        samples.for_each(|(sample, (gradient, logits))| {
-            self.0.write_gradient(gradient, logits, (sample, upstream[sample].to_f64()));
-        });
-        gradient
+/// What `f` makes of the numbers of a contiguous tensor on the CPU.
+fn with_numbers<T: WithDType, R>(x: &Tensor, f: impl FnOnce(&[T]) -> R) -> CandleResult<R> {
+    let (storage, layout) = x.storage_and_layout();
+    match (&*storage, layout.contiguous_offsets()) {
+        (Storage::Cpu(storage), Some((start, end))) => Ok(f(&storage.as_slice::<T>()?[start..end])),
+        _ => bail!("cross_entropy: expected contiguous numbers on the CPU"),
     }
 }
 
-impl CustomOp2 for Backward {
-    fn name(&self) -> &'static str {
-        "cross_entropy_backward"
-    }
+#[cfg(test)]
+mod tests {
+    use candle_core::{Device, Tensor, Var};
+    use taskweave_kernels::{Target, autograd};
 
-    fn cpu_fwd(
-        &self,
-        logits: &CpuStorage,
-        layout: &Layout,
-        upstream: &CpuStorage,
-        upstream_layout: &Layout,
-    ) -> CandleResult<(CpuStorage, Shape)> {
-        let gradient = match logits {
-            CpuStorage::F32(_) => CpuStorage::F32(
-                self.gradient(contiguous(logits, layout)?, contiguous(upstream, upstream_layout)?),
-            ),
-            CpuStorage::F64(_) => CpuStorage::F64(
-                self.gradient(contiguous(logits, layout)?, contiguous(upstream, upstream_layout)?),
-            ),
-            other => bail!("cross_entropy: expected f32 or f64, found {:?}", other.dtype()),
-        };
-        Ok((gradient, layout.shape().clone()))
-    }
-}
+    use crate::criterion::{BceWithLogits, Criterion, CrossEntropy};
 
-fn contiguous<'a, T: WithDType>(storage: &'a CpuStorage, layout: &Layout) -> CandleResult<&'a [T]> {
-    match layout.contiguous_offsets() {
-        Some((start, end)) => Ok(&storage.as_slice::<T>()?[start..end]),
-        None => bail!("cross_entropy: expected contiguous numbers"),
+    #[test]
+    fn a_tape_gives_the_gradients_of_candles_graph() {
+        let x = Var::new(&[[[0.3f64, -1.0], [2.0, 0.5]], [[1.5, 0.1], [-0.7, 0.2]]], &Device::Cpu).unwrap();
+        let labels = Target::new(Tensor::new(&[[1u32, 0], [1, 1]], &Device::Cpu).unwrap()).unwrap();
+        let soft = Target::new((x.detach().cos().unwrap().sqr().unwrap() * 0.9).unwrap()).unwrap();
+        let rows: [(Box<dyn Criterion>, Target); 2] =
+            [(Box::new(CrossEntropy::default()), labels), (Box::new(BceWithLogits::default()), soft)];
+        for (criterion, target) in rows {
+            let graph = criterion.losses(&x, &target).unwrap().sum_all().unwrap().backward().unwrap();
+            let (losses, tape) = autograd::record(|| criterion.losses(&x, &target)).unwrap();
+            let taped = tape.backward(&[(&losses, None)], &[&x]).unwrap().dense(&x).unwrap().unwrap();
+            let difference = (taped - graph.get(&x).unwrap()).unwrap().abs().unwrap().sum_all().unwrap();
+            assert!(difference.to_scalar::<f64>().unwrap() < 1e-15);
+        }
     }
 }

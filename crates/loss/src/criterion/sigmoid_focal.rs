@@ -8,11 +8,10 @@
 
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
-use taskweave_kernels::{Error, Result, Target};
+use taskweave_kernels::{Error, Result, Target, ops};
 
 use super::{
     Criterion,
-    bce_with_logits::bce,
     elementwise::{elementwise, in_unit_interval, magnitude},
 };
 use crate::parameter;
@@ -68,7 +67,7 @@ impl SigmoidFocal {
         // The power's slope is infinite at 0 for γ < 1.
         let fading = wrong.maximum(1e-30)?.powf(self.gamma)?;
         let share = t.affine(2.0 * self.alpha - 1.0, 1.0 - self.alpha)?;
-        bce(x, t, 1.0)?.mul(&fading)?.mul(&share)
+        ops::bce_with_logits(x, t, 1.0)?.mul(&fading)?.mul(&share)
     }
 }
 
