@@ -82,7 +82,6 @@ pub use batch_norm::{BatchNorm, ChannelStats, Statistics, batch_norm, batch_norm
 pub use bilinear::{Corners, upsample_bilinear2d};
 pub use concat::concat_features;
 pub use conv_transpose2d::{ConvTranspose2d, conv_transpose2d};
-pub use batch_norm::{ChannelStats, Statistics, batch_norm, channel_stats};
 pub use bce::bce_with_logits;
 pub use conv2d::{Conv2d, conv2d};
 pub use dropout::dropout;
