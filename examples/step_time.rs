@@ -14,7 +14,7 @@ use taskweave::kernels::autograd::{Gradient, Tape, no_grad, record};
 use taskweave::kernels::optim::Optimizer;
 use taskweave::kernels::{Owner, Param};
 use taskweave::loss::weighting::{UpGrad, Weighting};
-use taskweave::loss::{Jacobian, sample_gramian};
+use taskweave::loss::{Gramian, sample_gramian};
 use taskweave::prelude::*;
 
 #[global_allocator]
@@ -157,11 +157,16 @@ impl Stepper {
     /// One gradient per task for what they share; each task's own gradient for its head.
     fn task_wise(&self) -> Result<Named<Gradient>> {
         let (losses, tape) = record(|| self.workload.losses())?;
-        let seeds: Vec<_> = losses.values().map(|loss| (loss, None)).collect();
-        let jacobian = Jacobian::on(&tape, &losses, &self.shared)?;
-        let weights = UpGrad.weights(&jacobian.gramian()?)?;
+        let tasks: Vec<&Tensor> = losses.values().collect();
+        let shared: Vec<&Tensor> = self.shared.values().map(|param| param.var.as_tensor()).collect();
+        let gradients = tape.task_gradients(&tasks, &shared)?;
+        let products = gradients.products().chunks(tasks.len()).collect::<Vec<_>>();
+        let weights = UpGrad.weights(&Gramian::new(losses.names(), &products)?)?;
+        let mut sums = gradients.weighted_sum(&weights)?;
+        let shared = self.shared.iter().filter_map(|(name, param)| Some((name, sums.remove(&param.var)?)));
+        let seeds: Vec<_> = tasks.into_iter().map(|loss| (loss, None)).collect();
         let own = gradients_of(&tape, &seeds, &self.own)?;
-        Named::new(jacobian.combined(&weights)?.into_iter().chain(own))
+        Named::new(shared.collect::<Vec<_>>().into_iter().map(|(n, g)| (n.to_string(), g)).chain(own))
     }
 
     /// One gradient per sample, of which only the inner products are formed.

@@ -159,9 +159,32 @@ pub(crate) fn multiply_columns<T: Real>(
 /// # Panics
 /// As [`multiply`].
 pub(crate) fn multiply_shared<T: Real>(onto: Onto, out: &mut [T], a: Matrix<'_, T>, b: Matrix<'_, T>) {
-    let large = a.size[0] * a.size[1] * b.size[1] >= SHARED;
-    let threads = if large { gemm::Parallelism::Rayon(0) } else { gemm::Parallelism::None };
-    product(onto, dense(out, a.size[0], b.size[1]), [a, b], threads);
+    product(onto, dense(out, a.size[0], b.size[1]), [a, b], threads(a, b));
+}
+
+/// `a · b` as values of their own, on all threads of rayon's current pool.
+///
+/// # Panics
+/// As [`multiply`].
+pub(crate) fn product_of<T: Real>(a: Matrix<'_, T>, b: Matrix<'_, T>) -> Vec<T> {
+    let (count, depth) = (a.size[0] * b.size[1], a.size[1]);
+    if depth == 0 {
+        return vec![T::zero(); count];
+    }
+    let mut values = Vec::with_capacity(count);
+    let size = [a.size[0], b.size[1]];
+    let out = MatrixMut { start: values.as_mut_ptr(), size, step: size[1], values: PhantomData };
+    product(Onto::Nothing, out, [a, b], threads(a, b));
+    // SAFETY: there is room for `count` values, and a product that is not added to anything has written each.
+    unsafe { values.set_len(count) };
+    values
+}
+
+fn threads<T>(a: Matrix<'_, T>, b: Matrix<'_, T>) -> gemm::Parallelism {
+    match a.size[0] * a.size[1] * b.size[1] >= SHARED {
+        true => gemm::Parallelism::Rayon(0),
+        false => gemm::Parallelism::None,
+    }
 }
 
 fn dense<T>(out: &mut [T], rows: usize, columns: usize) -> MatrixMut<'_, T> {

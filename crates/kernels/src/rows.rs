@@ -33,16 +33,34 @@ const GROUP: usize = 16;
 pub fn inner_products(rows: &[Gradient]) -> Result<Vec<f64>> {
     let (rows, dtype) = on_host(&aligned(rows)?)?;
     let size = rows.len();
-    let mut products = for_real!(dtype, T => {
+    Ok(for_real!(dtype, T => {
         let guards = rows.iter().map(host::read::<T>).collect::<candle_core::Result<Vec<_>>>()?;
-        upper_products(&guards.iter().map(|row| &**row).collect::<Vec<_>>())
-    });
+        let slices: Vec<&[T]> = guards.iter().map(|row| &**row).collect();
+        symmetric(upper_products(&slices, &slices), size)
+    }))
+}
+
+/// The products ⟨aᵢ, bⱼ⟩ where they make a symmetric matrix; an empty row counts as zero.
+pub(crate) fn cross_products<T: Real>(a: &[Vec<T>], b: &[Vec<T>]) -> Vec<f64> {
+    let present: Vec<usize> = (0..a.len()).filter(|&i| !a[i].is_empty()).collect();
+    let left: Vec<&[T]> = present.iter().map(|&i| a[i].as_slice()).collect();
+    let right: Vec<&[T]> = present.iter().map(|&i| b[i].as_slice()).collect();
+    let packed = symmetric(upper_products(&left, &right), present.len());
+    let mut products = vec![0.0; a.len() * a.len()];
+    for (row, &i) in packed.chunks(present.len().max(1)).zip(&present) {
+        row.iter().zip(&present).for_each(|(&product, &j)| products[i * a.len() + j] = product);
+    }
+    products
+}
+
+/// The whole matrix, given its upper triangle.
+fn symmetric(mut products: Vec<f64>, size: usize) -> Vec<f64> {
     for i in 0..size {
         for j in 0..i {
             products[i * size + j] = products[j * size + i];
         }
     }
-    Ok(products)
+    products
 }
 
 /// Σ wᵢ rᵢ of some gradients of one parameter; rows of weight 0 are not read.
@@ -116,7 +134,8 @@ fn on_host(rows: &[Gradient]) -> Result<(Vec<Tensor>, DType)> {
     Ok((host.collect::<candle_core::Result<_>>()?, dtype))
 }
 
-fn upper_products<T: Real>(rows: &[&[T]]) -> Vec<f64> {
+/// The products ⟨aᵢ, bⱼ⟩ for i ≤ j.
+fn upper_products<T: Real>(rows: &[&[T]], others: &[&[T]]) -> Vec<f64> {
     let length = rows.first().map_or(0, |row| row.len());
     let groups = length.div_ceil(PIECE * GROUP);
     let of_group = |group: usize| {
@@ -126,7 +145,7 @@ fn upper_products<T: Real>(rows: &[&[T]]) -> Vec<f64> {
             let end = to.min(start + PIECE);
             wide(
                 #[inline(always)]
-                || add_products(rows, start..end, &mut sums),
+                || add_products([rows, others], start..end, &mut sums),
             );
         }
         sums
@@ -141,12 +160,12 @@ fn upper_products<T: Real>(rows: &[&[T]]) -> Vec<f64> {
 
 /// Adds the products of one piece to the upper triangle.
 #[inline(always)]
-fn add_products<T: Real>(rows: &[&[T]], piece: std::ops::Range<usize>, sums: &mut [f64]) {
+fn add_products<T: Real>([rows, others]: [&[&[T]]; 2], piece: std::ops::Range<usize>, sums: &mut [f64]) {
     let size = rows.len();
     for i in 0..size {
         let a = &rows[i][piece.clone()];
         for j in i..size {
-            sums[i * size + j] += dot(a, &rows[j][piece.clone()]);
+            sums[i * size + j] += dot(a, &others[j][piece.clone()]);
         }
     }
 }

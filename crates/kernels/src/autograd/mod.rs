@@ -35,11 +35,13 @@ mod products;
 mod recording;
 mod segment;
 mod tape;
+mod tasks;
 
 pub use gradient::{Gradient, RowGradient};
 pub(crate) use products::one_by_one;
 pub use recording::{no_grad, record};
 pub use tape::{Gradients, Tape};
+pub use tasks::TaskGradients;
 
 use candle_core::op::BackpropOp;
 use candle_core::{Shape, Storage, Tensor, WithDType};
@@ -62,6 +64,15 @@ pub trait Function: Send + Sync + 'static {
     /// # Errors
     /// Those of the function.
     fn backward(&self, call: &Call<'_>, cotangent: &Tensor) -> Result<Vec<Option<Gradient>>>;
+
+    /// The inner products of several tasks' gradients with respect to the wanted inputs, `[tasks · tasks]`, given each
+    /// task's gradient of the output, where there is one; or `None` where it is cheaper to form the gradients.
+    ///
+    /// # Errors
+    /// Those of the function.
+    fn task_products(&self, _call: &Call<'_>, _cotangents: &[Option<Tensor>]) -> Result<Option<Vec<f64>>> {
+        Ok(None)
+    }
 
     /// Whether what comes out for a sample depends on that sample alone.
     fn samples(&self) -> Samples {

@@ -14,15 +14,15 @@ use crate::{Error, Result};
 /// It can be run backward any number of times, from any tensors on it to any others.
 #[derive(Default)]
 pub struct Tape {
-    nodes: Vec<Node>,
+    pub(super) nodes: Vec<Node>,
     /// Tensors of candle's graph that a node of their own leads to.
-    cut: HashSet<TensorId>,
+    pub(super) cut: HashSet<TensorId>,
 }
 
-struct Node {
-    function: Box<dyn Function>,
-    inputs: Vec<Tensor>,
-    output: Tensor,
+pub(super) struct Node {
+    pub(super) function: Box<dyn Function>,
+    pub(super) inputs: Vec<Tensor>,
+    pub(super) output: Tensor,
 }
 
 impl Tape {
@@ -138,7 +138,7 @@ impl Tape {
 }
 
 impl Node {
-    fn segment(x: &Tensor) -> Self {
+    pub(super) fn segment(x: &Tensor) -> Self {
         Self { function: Box::new(Segment), inputs: segment::leaves(x), output: x.clone() }
     }
 
@@ -159,7 +159,7 @@ impl Node {
 }
 
 /// The tensors that depend on a target, targets included.
-fn leading_to(targets: &HashSet<TensorId>, nodes: &[&Node]) -> HashSet<TensorId> {
+pub(super) fn leading_to(targets: &HashSet<TensorId>, nodes: &[&Node]) -> HashSet<TensorId> {
     let mut needed = targets.clone();
     for node in nodes {
         if node.inputs.iter().any(|x| needed.contains(&x.id())) {
@@ -171,7 +171,7 @@ fn leading_to(targets: &HashSet<TensorId>, nodes: &[&Node]) -> HashSet<TensorId>
 
 /// Gradients on their way.
 #[derive(Default)]
-struct Flow(HashMap<TensorId, Arrived>);
+pub(super) struct Flow(HashMap<TensorId, Arrived>);
 
 /// What has arrived at a tensor.
 struct Arrived {
@@ -181,7 +181,7 @@ struct Arrived {
 }
 
 impl Flow {
-    fn seed(&mut self, seed: &Tensor, cotangent: Option<&Tensor>) -> Result<()> {
+    pub(super) fn seed(&mut self, seed: &Tensor, cotangent: Option<&Tensor>) -> Result<()> {
         let cotangent = match cotangent {
             None => seed.detach().ones_like()?,
             Some(cotangent) if cotangent.dims() != seed.dims() => {
@@ -199,7 +199,7 @@ impl Flow {
     }
 
     /// Sends what a function gives to its inputs. What is the cotangent itself may go to several of them.
-    fn spread(
+    pub(super) fn spread(
         &mut self,
         node: &Node,
         wanted: &[bool],
@@ -235,7 +235,7 @@ impl Flow {
     }
 
     /// What has arrived, which stays where it is asked for.
-    fn take(&mut self, id: TensorId, targets: &HashSet<TensorId>) -> Result<Option<Tensor>> {
+    pub(super) fn take(&mut self, id: TensorId, targets: &HashSet<TensorId>) -> Result<Option<Tensor>> {
         let arrived = match targets.contains(&id) {
             true => self.0.get(&id).map(|arrived| arrived.gradient.clone()),
             false => self.0.remove(&id).map(|arrived| arrived.gradient),
@@ -243,7 +243,7 @@ impl Flow {
         arrived.map(Gradient::into_dense).transpose()
     }
 
-    fn finish(mut self, targets: &HashSet<TensorId>) -> Gradients {
+    pub(super) fn finish(mut self, targets: &HashSet<TensorId>) -> Gradients {
         self.0.retain(|id, _| targets.contains(id));
         Gradients(self.0.into_iter().map(|(id, arrived)| (id, arrived.gradient)).collect())
     }
@@ -265,6 +265,10 @@ impl Gradients {
     /// Those of candle.
     pub fn dense(&self, of: &Tensor) -> Result<Option<Tensor>> {
         self.get(of).cloned().map(Gradient::into_dense).transpose()
+    }
+
+    pub(super) fn insert(&mut self, of: &Tensor, gradient: Gradient) {
+        self.0.insert(of.id(), gradient);
     }
 
     /// Takes the gradient of a tensor out.

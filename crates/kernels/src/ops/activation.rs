@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use candle_core::Tensor;
 use rayon::prelude::*;
 
+use super::fresh::fresh;
 use super::host::{self, for_real};
 use crate::autograd::{Call, Function, Gradient, Samples, apply};
 use crate::math::Exp;
@@ -234,13 +235,11 @@ fn each<T: Exp>(values: &mut [T], f: impl Fn(T) -> T + Sync) {
 
 /// A function of two arrays, number by number.
 pub(super) fn both<T: Exp>(a: &[T], b: &[T], f: impl Fn(T, T) -> T + Sync) -> Vec<T> {
-    let mut out = vec![T::zero(); a.len()];
-    let inputs = a.par_chunks(CHUNK).zip(b.par_chunks(CHUNK));
-    out.par_chunks_mut(CHUNK).zip(inputs).for_each(|(out, (a, b))| {
+    fresh(a.len(), CHUNK, |start, out| {
+        let inputs = a[start..].iter().zip(&b[start..]);
         wide(
             #[inline(always)]
-            || out.iter_mut().zip(a.iter().zip(b)).for_each(|(out, (&a, &b))| *out = f(a, b)),
+            || out.iter_mut().zip(inputs).for_each(|(out, (&a, &b))| *out = f(a, b)),
         );
-    });
-    out
+    })
 }

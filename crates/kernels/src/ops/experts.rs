@@ -5,11 +5,10 @@ use rayon::prelude::*;
 
 use super::activation::{Activation, Kept};
 use super::host::{self, for_real};
-use super::linear::column_sums;
+use super::linear::{column_sums, finish};
 use crate::autograd::{Call, Function, Gradient, Samples, apply};
-use crate::gemm::{Matrix, Onto, multiply_columns, multiply_shared};
+use crate::gemm::{Matrix, Onto, multiply_columns, product_of};
 use crate::math::Exp;
-use crate::simd::wide;
 use crate::{Error, Result};
 
 /// Rows per task of the thread pool.
@@ -118,13 +117,11 @@ impl Sizes {
     /// x Wᵀ
     fn product<T: Exp>(self, x: &[T], weight: &[T]) -> Vec<T> {
         let Self { rows, experts, width, out, shared } = self;
+        if shared && width > 0 {
+            return product_of(Matrix::rows(x, width), Matrix::rows(weight, width).transposed());
+        }
         let mut y = vec![T::zero(); rows * experts * out];
         if width == 0 || y.is_empty() {
-            return y;
-        }
-        if shared {
-            let weight = Matrix::rows(weight, width).transposed();
-            multiply_shared(Onto::Nothing, &mut y, Matrix::rows(x, width), weight);
             return y;
         }
         self.each_expert((&mut y, out), (x, width), |e, y, x| {
@@ -137,13 +134,11 @@ impl Sizes {
     /// dz W
     fn input_gradient<T: Exp>(self, dz: &[T], weight: &[T]) -> Vec<T> {
         let Self { rows, experts, width, out, shared } = self;
+        if shared && out > 0 && width > 0 {
+            return product_of(Matrix::rows(dz, experts * out), Matrix::rows(weight, width));
+        }
         let mut dx = vec![T::zero(); rows * width * if shared { 1 } else { experts }];
         if out == 0 || dx.is_empty() {
-            return dx;
-        }
-        if shared {
-            let weight = Matrix::rows(weight, width);
-            multiply_shared(Onto::Nothing, &mut dx, Matrix::rows(dz, experts * out), weight);
             return dx;
         }
         self.each_expert((&mut dx, width), (dz, out), |e, dx, dz| {
@@ -156,13 +151,11 @@ impl Sizes {
     /// dzᵀ x
     fn weight_gradient<T: Exp>(self, dz: &[T], x: &[T]) -> Vec<T> {
         let Self { rows, experts, width, out, shared } = self;
+        if shared && out > 0 && width > 0 {
+            return product_of(Matrix::rows(dz, experts * out).transposed(), Matrix::rows(x, width));
+        }
         let mut dw = vec![T::zero(); experts * out * width];
         if rows == 0 || dw.is_empty() {
-            return dw;
-        }
-        if shared {
-            let dz = Matrix::rows(dz, experts * out).transposed();
-            multiply_shared(Onto::Nothing, &mut dw, dz, Matrix::rows(x, width));
             return dw;
         }
         dw.par_chunks_mut(out * width).enumerate().for_each(|(e, dw)| {
@@ -193,30 +186,6 @@ impl Sizes {
             }
         });
     }
-}
-
-/// An activation of y + b.
-fn finish<T: Exp>(y: &mut [T], bias: &[T], activation: Activation) {
-    match activation {
-        Activation::Relu => shifted(y, bias, |y| Activation::Relu.value(y)),
-        _ => {
-            shifted(y, bias, |y| y);
-            activation.map(y);
-        }
-    }
-}
-
-fn shifted<T: Exp>(y: &mut [T], bias: &[T], f: impl Fn(T) -> T + Sync) {
-    y.par_chunks_mut(bias.len().max(1) * ROWS).for_each(|rows| {
-        wide(
-            #[inline(always)]
-            || {
-                for row in rows.chunks_mut(bias.len()) {
-                    row.iter_mut().zip(bias).for_each(|(y, &b)| *y = f(*y + b));
-                }
-            },
-        );
-    });
 }
 
 fn composed(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, activation: Activation) -> Result<Tensor> {

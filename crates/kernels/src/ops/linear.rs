@@ -8,8 +8,9 @@ use rayon::prelude::*;
 use super::activation::{Activation, Kept};
 use super::host::{self, for_real};
 use crate::autograd::{Call, Function, Gradient, Samples, apply, one_by_one};
-use crate::gemm::{Matrix, Onto, multiply_shared};
+use crate::gemm::{Matrix, product_of};
 use crate::math::Exp;
+use crate::rows::cross_products;
 use crate::simd::wide;
 use crate::{Error, Result};
 
@@ -77,20 +78,28 @@ pub fn linear_then(
     inputs.extend(bias);
     for_real!(x.dtype(), T => {
         let mut y = product::<T>(&host::read(&input)?, &host::read(&matrix)?, weight.dims2()?.1);
-        if let Some(bias) = &bias_values {
-            add_bias::<T>(&mut y, &host::read(bias)?);
-        }
+        let bias = bias_values.as_ref().map(host::read::<T>).transpose()?;
         let kept = match activation.keeps() {
-            Kept::Input => Some(Tensor::from_slice(&y, shape.as_slice(), x.device())?),
-            Kept::Output => None,
+            Kept::Output => {
+                end(&mut y, bias.as_deref(), activation);
+                None
+            }
+            Kept::Input => {
+                end(&mut y, bias.as_deref(), Activation::Identity);
+                let kept = Tensor::from_slice(&y, shape.as_slice(), x.device())?;
+                activation.map(&mut y);
+                Some(kept)
+            }
         };
-        activation.map(&mut y);
         apply(Linear { activation, kept }, &inputs, y, shape)
     })
 }
 
 fn checked(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Vec<usize>> {
-    let (out, width) = weight.dims2()?;
+    let (out, width) = match weight.dims() {
+        &[out, width] if out * width > 0 => (out, width),
+        found => return Err(Error::shape("weight of linear", "[out ≥ 1, in ≥ 1]", found)),
+    };
     let leading = match x.dims().split_last() {
         Some((&last, leading)) if last == width => leading,
         _ => return Err(Error::shape("input of linear", format!("[.., {width}]"), x.dims())),
@@ -119,26 +128,43 @@ fn composed(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, activation: Acti
 
 /// x Wᵀ
 pub(super) fn product<T: Exp>(x: &[T], weight: &[T], width: usize) -> Vec<T> {
-    let (rows, out) = match width {
-        0 => (0, 0),
-        _ => (x.len() / width, weight.len() / width),
-    };
-    let mut y = vec![T::zero(); rows * out];
-    multiply_shared(Onto::Nothing, &mut y, Matrix::rows(x, width), Matrix::rows(weight, width).transposed());
-    y
+    product_of(Matrix::rows(x, width), Matrix::rows(weight, width).transposed())
 }
 
-pub(super) fn add_bias<T: Exp>(y: &mut [T], bias: &[T]) {
+fn end<T: Exp>(y: &mut [T], bias: Option<&[T]>, activation: Activation) {
+    match bias {
+        Some(bias) => finish(y, bias, activation),
+        None => activation.map(y),
+    }
+}
+
+/// An activation of y + b, in place.
+pub(super) fn finish<T: Exp>(y: &mut [T], bias: &[T], activation: Activation) {
+    match activation {
+        Activation::Relu => shifted(y, bias, |y| Activation::Relu.value(y)),
+        _ => {
+            shifted(y, bias, |y| y);
+            activation.map(y);
+        }
+    }
+}
+
+fn shifted<T: Exp>(y: &mut [T], bias: &[T], f: impl Fn(T) -> T + Sync) {
     y.par_chunks_mut(bias.len().max(1) * ROWS).for_each(|rows| {
         wide(
             #[inline(always)]
             || {
                 for row in rows.chunks_mut(bias.len()) {
-                    row.iter_mut().zip(bias).for_each(|(y, &b)| *y += b);
+                    row.iter_mut().zip(bias).for_each(|(y, &b)| *y = f(*y + b));
                 }
             },
         );
     });
+}
+
+/// Adds the bias to every row.
+pub(super) fn add_bias<T: Exp>(y: &mut [T], bias: &[T]) {
+    finish(y, bias, Activation::Identity);
 }
 
 /// The sum over rows of `columns` values.
@@ -166,10 +192,7 @@ pub(super) fn column_sums<T: Exp>(values: &[T], columns: usize) -> Vec<T> {
 /// The inner products of rows with each other.
 fn row_products<T: Exp>(values: &[T], width: usize) -> Vec<T> {
     let rows = Matrix::rows(values, width);
-    let count = values.len().checked_div(width).unwrap_or(0);
-    let mut products = vec![T::zero(); count * count];
-    multiply_shared(Onto::Nothing, &mut products, rows, rows.transposed());
-    products
+    product_of(rows, rows.transposed())
 }
 
 struct Linear {
@@ -179,6 +202,30 @@ struct Linear {
 }
 
 impl Linear {
+    /// ⟨Δᵢ, S Δⱼ⟩ of the tasks' gradients Δ of the sums before the activation, S being how rows meet in the input.
+    fn met_through<T: Exp>(
+        &self,
+        call: &Call<'_>,
+        seen: &[T],
+        cotangents: &[Option<Tensor>],
+    ) -> Result<Vec<f64>> {
+        let out = call.inputs[1].dims()[0];
+        let rows = call.output.elem_count() / out;
+        let (mut own, mut through) = (Vec::new(), Vec::new());
+        for cotangent in cotangents {
+            let Some(dy) = cotangent else {
+                own.push(Vec::new());
+                through.push(Vec::new());
+                continue;
+            };
+            let dy = dy.contiguous()?;
+            let dz = self.before_activation::<T>(call, &host::read(&dy)?)?.into_owned();
+            through.push(product_of(Matrix::rows(seen, rows), Matrix::rows(&dz, out)));
+            own.push(dz);
+        }
+        Ok(cross_products(&own, &through))
+    }
+
     /// The gradient of the sums before the activation.
     fn before_activation<'a, T: Exp>(&self, call: &Call<'_>, dy: &'a [T]) -> Result<Cow<'a, [T]>> {
         if self.activation == Activation::Identity {
@@ -194,15 +241,12 @@ impl Linear {
         let dz_rows = Matrix::rows(dz, out);
         let mut gradients = vec![None, None];
         if call.wants(0) {
-            let mut dx = vec![T::zero(); x.elem_count()];
             let weight = host::read::<T>(&weight)?;
-            multiply_shared(Onto::Nothing, &mut dx, dz_rows, Matrix::rows(&weight, width));
+            let dx = product_of(dz_rows, Matrix::rows(&weight, width));
             gradients[0] = Some(host::tensor(dx, &x)?.into());
         }
         if call.wants(1) {
-            let mut dw = vec![T::zero(); weight.elem_count()];
-            let x = host::read::<T>(&x)?;
-            multiply_shared(Onto::Nothing, &mut dw, dz_rows.transposed(), Matrix::rows(&x, width));
+            let dw = product_of(dz_rows.transposed(), Matrix::rows(&host::read::<T>(&x)?, width));
             gradients[1] = Some(host::tensor(dw, &weight)?.into());
         }
         if let Some(bias) = call.inputs.get(2) {
@@ -220,6 +264,25 @@ impl Function for Linear {
 
     fn samples(&self) -> Samples {
         Samples::Independent
+    }
+
+    fn task_products(&self, call: &Call<'_>, cotangents: &[Option<Tensor>]) -> Result<Option<Vec<f64>>> {
+        let (out, width) = call.inputs[1].dims2()?;
+        let rows = call.output.elem_count() / out;
+        let tasks = cotangents.iter().flatten().count();
+        let met = rows * rows * (width + tasks * out) + 2 * rows * width * out;
+        if !call.wants(1) || met >= tasks * rows * width * out {
+            return Ok(None);
+        }
+        let x = call.inputs[0].contiguous()?;
+        for_real!(x.dtype(), T => {
+            let mut seen = row_products::<T>(&host::read(&x)?, width);
+            // A bias is the weight of an input that is always 1.
+            if call.wants(2) {
+                seen.iter_mut().for_each(|s| *s += T::from_f64(1.0));
+            }
+            Ok(Some(self.met_through::<T>(call, &seen, cotangents)?))
+        })
     }
 
     fn sample_products(&self, call: &Call<'_>, cotangent: &Tensor) -> Result<Vec<f64>> {
