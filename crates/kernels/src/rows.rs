@@ -223,8 +223,8 @@ mod tests {
         assert_eq!(inner_products(&[ends.clone(), ends.clone()]).unwrap(), [30.0; 4]);
         let sum = weighted_sum(&[ends.clone(), first], &[1.0, 10.0]).unwrap().into_dense().unwrap();
         assert_eq!(sum.to_vec2::<f64>().unwrap(), [[21.0, 2.0], [0.0, 0.0], [3.0, 4.0]]);
-        assert!(matches!(weighted_sum(&[ends.clone()], &[2.0]).unwrap(), Gradient::Rows(_)));
-        assert!(matches!(weighted_sum(&[ends.clone()], &[]), Err(Error::Shape { .. })));
+        assert!(matches!(weighted_sum(std::slice::from_ref(&ends), &[2.0]).unwrap(), Gradient::Rows(_)));
+        assert!(matches!(weighted_sum(std::slice::from_ref(&ends), &[]), Err(Error::Shape { .. })));
         assert!(matches!(inner_products(&[ends, dense(&[[1.0, 2.0]])]), Err(Error::Shape { .. })));
     }
 

@@ -8,6 +8,7 @@
 ///
 /// What `f` calls takes part only where it is inlined: mark it `#[inline(always)]`.
 #[inline(always)]
+#[allow(clippy::redundant_closure, reason = "what is handed over has to be inlined, and `f` need not be")]
 pub(crate) fn wide<R>(f: impl FnOnce() -> R) -> R {
     pulp::Arch::new().dispatch(
         #[inline(always)]

@@ -33,7 +33,7 @@ pub(super) enum Recorded {
 /// Those of `f`.
 ///
 /// # Example
-/// See the [module](self).
+/// See the [module](crate::autograd).
 pub fn record<R>(f: impl FnOnce() -> Result<R>) -> Result<(R, Tape)> {
     let scope = Scope::enter(Asked::Tape(Tape::default()));
     let value = f()?;

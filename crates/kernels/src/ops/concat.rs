@@ -72,7 +72,7 @@ impl Concat {
     fn part<T: Real>(&self, dy: &[T], i: usize) -> Vec<T> {
         let (total, width) = (self.widths.iter().sum::<usize>(), self.widths[i]);
         let from = self.widths[..i].iter().sum::<usize>();
-        let mut dx = vec![T::zero(); if total == 0 { 0 } else { dy.len() / total * width }];
+        let mut dx = vec![T::zero(); dy.len().checked_div(total).unwrap_or(0) * width];
         if !dx.is_empty() {
             dx.par_chunks_mut(width * ROWS).zip(dy.par_chunks(total * ROWS)).for_each(|(dx, dy)| {
                 let rows = dx.chunks_mut(width).zip(dy.chunks(total));

@@ -115,7 +115,7 @@ pub(crate) fn tensor<T: Real>(values: Vec<T>, like: &Tensor) -> Result<Tensor> {
 /// Calls `f` with the values of a CPU tensor in row-major order.
 pub(crate) fn with_values<T: Real, R>(x: &Tensor, f: impl FnOnce(&[T]) -> Result<R>) -> Result<R> {
     let x = x.contiguous()?;
-    f(&*read(&x)?)
+    f(&read(&x)?)
 }
 
 /// Runs a generic expression for the dtype of a tensor that [`applies`] has accepted.

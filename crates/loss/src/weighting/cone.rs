@@ -1,6 +1,8 @@
 //! Projection onto the dual cone of some gradients, in terms of their Gramian.
 //!
-//!     minimize  uᵀ C u   over   u ≥ eᵢ
+//! ```text
+//! minimize  uᵀ C u   over   u ≥ eᵢ
+//! ```
 //! with C the matrix of cosines. With u = eᵢ + z the conditions are z ≥ 0, s = C (eᵢ + z) ≥ 0 and zᵀs = 0: those of
 //! non-negative least squares, solved by the active set of Lawson and Hanson on the normal equations. The set of
 //! positive zⱼ grows by the most violated condition, and shrinks where a zⱼ would become negative; each step solves
