@@ -24,7 +24,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 #[derive(Parser)]
 struct Arguments {
     /// What is trained
-    #[arg(long)]
+    #[arg(long, default_value = "mlp8")]
     workload: Name,
     /// What a step does
     #[arg(long, default_value = "ew")]
