@@ -6,7 +6,7 @@ use candle_core::{Tensor, TensorId};
 
 use super::tape::{Flow, Gradients, Node, leading_to};
 use super::{Call, Gradient, Tape, segment};
-use crate::{Result, inner_products, weighted_sum};
+use crate::{Error, Result, inner_products, weighted_sum};
 
 /// The gradients of several losses with respect to some tensors, as far as they had to be formed.
 ///
@@ -87,8 +87,15 @@ impl TaskGradients<'_> {
     /// Σ wᵢ gᵢ of the tasks' gradients g, for every target that a task reaches.
     ///
     /// # Errors
-    /// [`Error::Shape`](crate::Error::Shape) for weights of another number, and those of [`Tape::backward`].
+    /// [`Error::Shape`] for weights of another number, and those of [`Tape::backward`].
     pub fn weighted_sum(&self, weights: &[f64]) -> Result<Gradients> {
+        if weights.len() != self.losses.len() {
+            return Err(Error::shape(
+                "weights of tasks",
+                format!("[{}]", self.losses.len()),
+                &[weights.len()],
+            ));
+        }
         let mut sum = match self.folded.is_empty() {
             true => Gradients::default(),
             false => {
