@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use candle_core::{DType, Device, Tensor, Var};
 use serde_json::{Value, json};
 use taskweave_kernels::{Named, Target};
-use taskweave_loss::{CriterionConfig, MetricConfig, ScalarizerConfig, scalarized};
+use taskweave_loss::weighting::{UpGrad, Weighting};
+use taskweave_loss::{CriterionConfig, Jacobian, MetricConfig, ScalarizerConfig, scalarized};
 
 /// The content of a golden file; `None`, with a message, where there is none.
 fn golden(file: &str) -> Option<Value> {
@@ -171,4 +172,37 @@ fn scalarizers() {
         }
     }
     assert!(tested >= 3 * 3 * 4);
+}
+
+/// A Jacobian of two blocks, because the sums go over several.
+fn jacobian(rows: &Value) -> Jacobian {
+    let rows = rows.as_array().unwrap().iter().enumerate().map(|(task, row)| {
+        let (row, half) = (tensor(row), row.as_array().unwrap().len() / 2);
+        let block = |start, len| row.narrow(0, start, len).unwrap().into();
+        let blocks = [("first", block(0, half)), ("second", block(half, row.elem_count() - half))];
+        (format!("task {task}"), Named::new(blocks).unwrap())
+    });
+    Jacobian::new(Named::new(rows).unwrap()).unwrap()
+}
+
+#[test]
+fn weightings() {
+    let Some(file) = golden("aggregation.json") else { return };
+    let mut tested = 0;
+    for case in file["cases"].as_array().unwrap() {
+        let jacobian = jacobian(&case["jacobian"]);
+        let methods = case["methods"].as_array().unwrap().iter();
+        for method in methods.filter(|m| m["method"]["name"] == "upgrad") {
+            let tolerance = (method["rtol"].as_f64().unwrap(), 0.0);
+            let weights = UpGrad.weights(&jacobian.gramian().unwrap()).unwrap();
+            let what = format!("upgrad of {} tasks", weights.len());
+            assert_close(&weights, &flat(&method["weights"]), tolerance, &what);
+            let combined = jacobian.combined(&weights).unwrap();
+            let gradient: Vec<f64> =
+                combined.values().flat_map(|block| numbers(&block.clone().into_dense().unwrap())).collect();
+            assert_close(&gradient, &flat(&method["gradient"]), tolerance, &what);
+            tested += 1;
+        }
+    }
+    assert!(tested >= 8);
 }
