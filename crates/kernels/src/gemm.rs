@@ -104,7 +104,8 @@ impl<'a, T> MatrixMut<'a, T> {
     pub(crate) fn some(&mut self, rows: Range<usize>) -> MatrixMut<'_, T> {
         assert!(rows.start <= rows.end && rows.end <= self.size[0], "rows of a matrix");
         let size = [rows.len(), self.size[1]];
-        if rows.is_empty() {
+        // Without columns there need not be memory to point into.
+        if rows.is_empty() || self.size[1] == 0 {
             return MatrixMut { size, ..*self };
         }
         // SAFETY: the row lies within the matrix, which is borrowed for as long as the result lives.
@@ -188,7 +189,7 @@ fn threads<T>(a: Matrix<'_, T>, b: Matrix<'_, T>) -> gemm::Parallelism {
 }
 
 fn dense<T>(out: &mut [T], rows: usize, columns: usize) -> MatrixMut<'_, T> {
-    assert!(out.len() == rows * columns, "{rows} · {columns} values into {}", out.len());
+    assert!(rows.checked_mul(columns) == Some(out.len()), "{rows} · {columns} values into {}", out.len());
     MatrixMut { size: [rows, columns], ..MatrixMut::rows(out, columns) }
 }
 

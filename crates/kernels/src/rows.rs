@@ -66,7 +66,8 @@ fn symmetric(mut products: Vec<f64>, size: usize) -> Vec<f64> {
 /// Σ wᵢ rᵢ of some gradients of one parameter; rows of weight 0 are not read.
 ///
 /// # Errors
-/// [`Error::Shape`] where the gradients differ in shape or are not as many as the weights, or for none at all.
+/// [`Error::Shape`] where the gradients differ in shape or are not as many as the weights, or for none at all;
+/// [`Error::DType`] where their dtypes differ.
 ///
 /// # Example
 /// ```
@@ -87,10 +88,13 @@ pub fn weighted_sum(rows: &[Gradient], weights: &[f64]) -> Result<Gradient> {
     }
     let aligned = aligned(rows)?;
     let values: Vec<&Tensor> = aligned.iter().map(Gradient::values).collect();
-    let same = values.iter().all(|v| v.dtype() == values[0].dtype() && host::applies(v));
-    if !same {
-        let mut sum = (values[0] * weights[0])?;
-        for (value, weight) in values.iter().zip(weights).skip(1) {
+    let dtype = values[0].dtype();
+    if let Some(odd) = values.iter().find(|value| value.dtype() != dtype) {
+        return Err(Error::dtype("rows of a weighted sum", format!("{dtype:?}, as the first"), odd.dtype()));
+    }
+    if !host::applies(values[0]) {
+        let mut sum = values[0].zeros_like()?;
+        for (value, weight) in values.iter().zip(weights).filter(|(_, w)| **w != 0.0) {
             sum = (sum + (*value * *weight)?)?;
         }
         return aligned[0].with_values(sum);

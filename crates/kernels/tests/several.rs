@@ -174,3 +174,36 @@ fn what_couples_samples_is_refused() {
     assert!(error.contains("batch_norm"), "{error}");
     assert!(matches!(tape.sample_products(&losses.sum_all().unwrap(), &[&w]), Err(Error::Shape { .. })));
 }
+
+/// What would silently give other numbers is refused.
+#[test]
+fn targets_that_are_no_parameters_are_refused() {
+    let (x, w) = (var(&[3, 3], 15), var(&[3, 3], 16));
+    let refused = |f: &dyn Fn() -> Result<Tensor>, target: &Tensor| {
+        let (losses, tape) = record(f).unwrap();
+        assert!(matches!(tape.sample_products(&losses, &[target]), Err(Error::Parameter { .. })));
+    };
+    // A penalty behind the last function: the weight has gradients that the function does not know.
+    refused(
+        &|| Ok((ops::linear(&x.detach(), &w, None)?.sum(1)? + w.sqr()?.sum_all()?.broadcast_as(3)?)?),
+        &w,
+    );
+    // A weight made of samples, and samples as the target.
+    refused(
+        &|| {
+            let z = ops::linear(&x.detach(), &w, None)?;
+            Ok(ops::linear(&z, &z, None)?.sum(1)?)
+        },
+        &w,
+    );
+    refused(&|| Ok(ops::linear(&x, &w.detach(), None)?.sum(1)?), &x);
+    // A result, and the losses themselves.
+    let ((z, losses), tape) = record(|| {
+        let z = ops::linear(&x.detach(), &w, None)?;
+        Ok((z.clone(), ops::relu(&z)?.sum(1)?))
+    })
+    .unwrap();
+    for target in [&z, &losses] {
+        assert!(matches!(tape.sample_products(&losses, &[&w, target]), Err(Error::Parameter { .. })));
+    }
+}

@@ -145,6 +145,9 @@ impl From<Tensor> for Gradient {
 
 /// `sum + more`, in the memory of `sum` where that is possible.
 fn add_onto(sum: Tensor, more: &Tensor) -> Result<Tensor> {
+    if sum.elem_count() == 0 {
+        return Ok(sum);
+    }
     if !(host::applies(&sum) && host::applies(more) && sum.is_contiguous() && sum.dtype() == more.dtype()) {
         return Ok((sum + more)?);
     }

@@ -74,15 +74,15 @@ pub trait Function: Send + Sync + 'static {
         Ok(None)
     }
 
-    /// Whether what comes out for a sample depends on that sample alone.
-    fn samples(&self) -> Samples {
+    /// How an input meets the samples of a batch.
+    fn samples(&self, _input: usize) -> Samples {
         Samples::Coupled
     }
 
     /// The inner products of the samples' gradients with respect to the wanted inputs, `[batch · batch]`, where
     /// row b of `cotangent` is the gradient of sample b's loss.
     ///
-    /// Given is a way that is right for every function whose samples are independent: one backward pass per sample.
+    /// Given is a way that is right for every function that keeps samples apart: one backward pass per sample.
     ///
     /// # Errors
     /// Those of the function.
@@ -91,13 +91,15 @@ pub trait Function: Send + Sync + 'static {
     }
 }
 
-/// How the samples of a batch meet in a function. Samples lie along the first dimension.
+/// How an input of a function meets the samples of a batch, which lie along the first dimension of the output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Samples {
-    /// Each sample's output may depend on every sample.
+    /// Each sample's output may depend on the rows of every sample.
     Coupled,
-    /// Each sample's output depends on that sample alone.
-    Independent,
+    /// Its rows are the samples', and each sample's output depends on its own row alone.
+    Apart,
+    /// Every sample sees all of it, as it does a weight.
+    Whole,
 }
 
 /// One application of a function.

@@ -32,7 +32,7 @@ impl Tape {
     /// target that no seed depends on has no gradient.
     ///
     /// # Errors
-    /// [`Error::Shape`] for a cotangent of another shape than its seed, [`Error::Parameter`] for a target inside
+    /// [`Error::Shape`] and [`Error::DType`] for a cotangent that differs from its seed, [`Error::Parameter`] for a target inside
     /// candle's graph, and those of the functions.
     pub fn backward(&self, seeds: &[(&Tensor, Option<Tensor>)], targets: &[&Tensor]) -> Result<Gradients> {
         if let Some(inner) = targets.iter().find(|target| segment::is_inner(target)) {
@@ -68,8 +68,8 @@ impl Tape {
     ///
     /// # Errors
     /// [`Error::Shape`] for losses of another rank, [`Error::Parameter`] where a function on the way couples the
-    /// samples (batch normalization while training does, and so may an operation of candle), or where two
-    /// functions share a target.
+    /// samples (batch normalization while training does, and so may an operation of candle), where two
+    /// functions share a target, or where a target is a result or holds the samples themselves.
     ///
     /// # Example
     /// ```
@@ -87,26 +87,26 @@ impl Tape {
             return Err(Error::shape("losses of samples", "[batch]", losses.dims()));
         }
         let targets: HashSet<TensorId> = targets.iter().map(|t| t.id()).collect();
-        self.require_single_use(&targets)?;
         let mut flow = Flow::default();
         flow.seed(losses, None)?;
         let last =
             (segment::is_inner(losses) && !self.cut.contains(&losses.id())).then(|| Node::segment(losses));
         let nodes: Vec<&Node> = self.nodes.iter().chain(&last).collect();
+        require_single_use(&targets, &nodes)?;
         let needed = leading_to(&targets, &nodes);
         let mut sums = vec![0.0; losses.elem_count() * losses.elem_count()];
         for node in nodes.iter().rev().filter(|node| needed.contains(&node.output.id())) {
             let Some(cotangent) = flow.take(node.output.id(), &HashSet::new())? else { continue };
-            node.require_independent(losses)?;
             let is_target = |x: &Tensor| targets.contains(&x.id());
             let own: Vec<bool> = node.inputs.iter().map(is_target).collect();
+            let passed: Vec<bool> =
+                node.inputs.iter().map(|x| needed.contains(&x.id()) && !is_target(x)).collect();
+            node.require_apart(losses, [&own, &passed])?;
             if own.contains(&true) {
                 let call = Call { inputs: &node.inputs, output: &node.output, wanted: &own };
                 let products = node.function.sample_products(&call, &cotangent)?;
                 sums.iter_mut().zip(products).for_each(|(sum, product)| *sum += product);
             }
-            let passed: Vec<bool> =
-                node.inputs.iter().map(|x| needed.contains(&x.id()) && !is_target(x)).collect();
             if passed.contains(&true) {
                 let call = Call { inputs: &node.inputs, output: &node.output, wanted: &passed };
                 let gradients = node.function.backward(&call, &cotangent)?;
@@ -114,17 +114,6 @@ impl Tape {
             }
         }
         Ok(sums)
-    }
-
-    fn require_single_use(&self, targets: &HashSet<TensorId>) -> Result<()> {
-        let mut seen = HashSet::new();
-        for x in self.nodes.iter().flat_map(|node| &node.inputs).filter(|x| targets.contains(&x.id())) {
-            if !seen.insert(x.id()) {
-                let what = format!("parameter of shape {:?} in the products of samples", x.dims());
-                return Err(Error::parameter(what, "one function that uses it", "two or more"));
-            }
-        }
-        Ok(())
     }
 
     pub(super) fn push(&mut self, function: Box<dyn Function>, inputs: Vec<Tensor>, output: Tensor) {
@@ -142,19 +131,44 @@ impl Node {
         Self { function: Box::new(Segment), inputs: segment::leaves(x), output: x.clone() }
     }
 
-    /// Refuses a function that couples samples; that the losses do not is what their caller promises.
-    fn require_independent(&self, losses: &Tensor) -> Result<()> {
-        let apart = self.function.samples() == Samples::Independent && self.output.rank() > 1;
-        let independent = apart || self.output.id() == losses.id();
-        let batch = self.output.dims().first() == losses.dims().first();
-        match independent && batch {
+    /// Refuses a function whose own targets are no parameters to it, or that passes gradients on to what is not the
+    /// samples'. That the losses keep samples apart is what their caller promises.
+    fn require_apart(&self, losses: &Tensor, [own, passed]: [&[bool]; 2]) -> Result<()> {
+        let fits = |i: usize| match self.function.samples(i) {
+            Samples::Coupled => false,
+            Samples::Apart => !own[i],
+            Samples::Whole => !passed[i],
+        };
+        let (batch, rank) = (losses.dims().first(), self.output.rank());
+        let apart = rank > 1 && (0..self.inputs.len()).all(fits)
+            || self.output.id() == losses.id() && !own.contains(&true);
+        match apart && self.output.dims().first() == batch {
             true => Ok(()),
             false => Err(Error::parameter(
                 "products of samples",
-                "functions that keep samples apart, along the first dimension",
+                "functions that keep samples apart, along the first dimension, and parameters that all of them see",
                 format!("{} to {:?}", self.function.name(), self.output.dims()),
             )),
         }
+    }
+}
+
+/// Refuses targets that are results, or that two functions use: no function alone knows their products.
+fn require_single_use(targets: &HashSet<TensorId>, nodes: &[&Node]) -> Result<()> {
+    let mut seen = HashSet::new();
+    let used = nodes.iter().flat_map(|node| &node.inputs).filter(|x| targets.contains(&x.id()));
+    let refused = |x: &Tensor, found: &str| {
+        let what = format!("target of shape {:?} in the products of samples", x.dims());
+        Err(Error::parameter(what, "a parameter that one function uses", found))
+    };
+    for x in used {
+        if !seen.insert(x.id()) {
+            return refused(x, "one that two or more use");
+        }
+    }
+    match nodes.iter().find(|node| targets.contains(&node.output.id())) {
+        Some(node) => refused(&node.output, "a result"),
+        None => Ok(()),
     }
 }
 
@@ -187,6 +201,10 @@ impl Flow {
             Some(cotangent) if cotangent.dims() != seed.dims() => {
                 return Err(Error::shape("cotangent", format!("{:?}", seed.dims()), cotangent.dims()));
             }
+            Some(cotangent) if cotangent.dtype() != seed.dtype() => {
+                let expected = format!("{:?}, as its seed", seed.dtype());
+                return Err(Error::dtype("cotangent", expected, cotangent.dtype()));
+            }
             Some(cotangent) => cotangent.detach(),
         };
         match self.0.contains_key(&seed.id()) {
@@ -198,7 +216,8 @@ impl Flow {
         }
     }
 
-    /// Sends what a function gives to its inputs. What is the cotangent itself may go to several of them.
+    /// Sends what a function gives to its inputs. Memory is added to only where nobody else holds it: neither the
+    /// cotangent, nor an input or the output, nor another of the gradients.
     pub(super) fn spread(
         &mut self,
         node: &Node,
@@ -206,10 +225,13 @@ impl Flow {
         gradients: Vec<Option<Gradient>>,
         cotangent: &Tensor,
     ) -> Result<()> {
-        let passed_on = host::storage_of(cotangent);
+        let known = node.inputs.iter().chain([&node.output, cotangent]);
+        let given = gradients.iter().flatten().map(Gradient::values);
+        let held: Vec<usize> = known.chain(given).map(host::storage_of).collect();
         for ((input, gradient), &wanted) in node.inputs.iter().zip(gradients).zip(wanted) {
             if let Some(gradient) = gradient.filter(|_| wanted) {
-                let fresh = host::storage_of(gradient.values()) != passed_on;
+                let own = host::storage_of(gradient.values());
+                let fresh = held.iter().filter(|&&storage| storage == own).count() == 1;
                 self.add(input.id(), gradient, fresh)?;
             }
         }

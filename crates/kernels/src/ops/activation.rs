@@ -1,5 +1,7 @@
 //! Activations, by themselves and as the end of another function.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use candle_core::Tensor;
@@ -124,6 +126,14 @@ impl Activation {
         }
     }
 
+    /// The gradient of what it was applied to, given that of its value.
+    pub(crate) fn before<'a, T: Exp>(self, dy: &'a [T], kept: &Tensor) -> Result<Cow<'a, [T]>> {
+        Ok(match self {
+            Self::Identity => Cow::Borrowed(dy),
+            _ => Cow::Owned(self.pull(dy, &host::read(kept)?)),
+        })
+    }
+
     /// The same from candle's operations.
     pub(crate) fn composed(self, x: &Tensor) -> Result<Tensor> {
         Ok(match self {
@@ -201,8 +211,8 @@ impl Function for Activate {
         "activation"
     }
 
-    fn samples(&self) -> Samples {
-        Samples::Independent
+    fn samples(&self, _: usize) -> Samples {
+        Samples::Apart
     }
 
     fn backward(&self, call: &Call<'_>, cotangent: &Tensor) -> Result<Vec<Option<Gradient>>> {

@@ -55,8 +55,8 @@ impl Function for Add {
         "add"
     }
 
-    fn samples(&self) -> Samples {
-        Samples::Independent
+    fn samples(&self, _: usize) -> Samples {
+        Samples::Apart
     }
 
     fn backward(&self, _: &Call<'_>, cotangent: &Tensor) -> Result<Vec<Option<Gradient>>> {

@@ -333,10 +333,11 @@ impl Function for Normalize {
         "batch_norm"
     }
 
-    fn samples(&self) -> Samples {
-        match self.source {
-            Source::Batch => Samples::Coupled,
-            Source::Fixed => Samples::Independent,
+    fn samples(&self, input: usize) -> Samples {
+        match (self.source, input) {
+            (Source::Batch, _) => Samples::Coupled,
+            (Source::Fixed, 0) => Samples::Apart,
+            (Source::Fixed, _) => Samples::Whole,
         }
     }
 

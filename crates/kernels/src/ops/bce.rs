@@ -5,7 +5,7 @@ use rayon::prelude::*;
 
 use super::activation::{CHUNK, both};
 use super::host::{self, for_real};
-use crate::autograd::{Call, Function, Gradient, apply};
+use crate::autograd::{Call, Function, Gradient, Samples, apply};
 use crate::math::Exp;
 use crate::simd::wide;
 use crate::{Error, Result};
@@ -170,6 +170,10 @@ impl Bce {
 impl Function for Bce {
     fn name(&self) -> &'static str {
         "bce_with_logits"
+    }
+
+    fn samples(&self, _: usize) -> Samples {
+        Samples::Apart
     }
 
     fn backward(&self, call: &Call<'_>, cotangent: &Tensor) -> Result<Vec<Option<Gradient>>> {

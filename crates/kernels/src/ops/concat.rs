@@ -88,8 +88,8 @@ impl Function for Concat {
         "concat_features"
     }
 
-    fn samples(&self) -> Samples {
-        Samples::Independent
+    fn samples(&self, _: usize) -> Samples {
+        Samples::Apart
     }
 
     fn backward(&self, call: &Call<'_>, cotangent: &Tensor) -> Result<Vec<Option<Gradient>>> {

@@ -25,6 +25,9 @@ use crate::{Error, Result};
 /// Parts that the images of a batch are split into for the backward pass, whatever the number of threads.
 const PARTS: usize = 8;
 
+/// Distances beyond this are no images.
+pub(super) const FARTHEST: usize = 1 << 20;
+
 /// Images are put side by side until their windows make this many columns; wider products are no faster.
 const COLUMNS: usize = 64;
 
@@ -62,7 +65,8 @@ impl Default for Conv2d {
 /// `h' = (h + 2·padding − dilation·(kh − 1) − 1) / stride + 1`, all of one floating-point dtype.
 ///
 /// # Errors
-/// [`Error::Parameter`] for a geometry out of range, [`Error::Shape`] where the shapes do not fit together.
+/// [`Error::Parameter`] for a geometry out of range, [`Error::Shape`] where the shapes do not fit together,
+/// [`Error::DType`] where the dtypes differ.
 ///
 /// # Example
 /// ```
@@ -76,7 +80,7 @@ impl Default for Conv2d {
 /// ```
 pub fn conv2d(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, config: Conv2d) -> Result<Tensor> {
     let plan = Plan::new(x, weight, bias, config)?;
-    if !host::applies(x) || x.dtype() != weight.dtype() {
+    if !host::applies(x) {
         let Conv2d { stride, padding, dilation, groups } = config;
         let y = x.conv2d(weight, padding, stride, dilation, groups)?;
         return match bias {
@@ -94,6 +98,15 @@ pub fn conv2d(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, config: Conv2d
         let y = plan.forward::<T>(&host::read(&input)?, &host::read(&kernel)?, &host::read(&bias)?);
         apply(plan, &[x, weight, &bias], y, (plan.batch, plan.out, rows, columns))
     })
+}
+
+impl Conv2d {
+    /// The windows over `size` places, if they fit.
+    fn windows(self, [size, kernel]: [usize; 2]) -> Option<usize> {
+        let reach = self.dilation.checked_mul(kernel - 1)?.checked_add(1)?;
+        let padded = self.padding.checked_mul(2)?.checked_add(size)?;
+        Some(padded.checked_sub(reach)? / self.stride + 1)
+    }
 }
 
 /// All sizes of one convolution, checked against each other.
@@ -120,20 +133,29 @@ impl Plan {
                 format!("{config:?}"),
             ));
         }
-        if per_group * groups != channels || out % groups != 0 || kh * kw * out * channels == 0 {
+        if per_group.checked_mul(groups) != Some(channels)
+            || out % groups != 0
+            || kh * kw * out * channels == 0
+        {
             let expected = format!("[out divisible by {groups}, {channels} / {groups}, ≥ 1, ≥ 1]");
             return Err(Error::shape("weight of conv2d", expected, weight.dims()));
         }
         if let Some(bias) = bias.filter(|b| b.dims() != [out]) {
             return Err(Error::shape("bias of conv2d", format!("[{out}]"), bias.dims()));
         }
-        let reach = [dilation * (kh - 1) + 1, dilation * (kw - 1) + 1];
-        if h + 2 * padding < reach[0] || w + 2 * padding < reach[1] {
-            let expected = format!("height and width + 2·{padding} of at least {reach:?}");
-            return Err(Error::shape("input of conv2d", expected, x.dims()));
+        for (what, tensor) in [("weight", Some(weight)), ("bias", bias)] {
+            if let Some(tensor) = tensor.filter(|t| t.dtype() != x.dtype()) {
+                let expected = format!("{:?}, as the input", x.dtype());
+                return Err(Error::dtype(format!("{what} of conv2d"), expected, tensor.dtype()));
+            }
         }
-        let rows = (h + 2 * padding - reach[0]) / stride + 1;
-        let columns = (w + 2 * padding - reach[1]) / stride + 1;
+        let ([Some(rows), Some(columns)], true) = (
+            [config.windows([h, kh]), config.windows([w, kw])],
+            padding <= FARTHEST && dilation <= FARTHEST && stride <= FARTHEST,
+        ) else {
+            let expected = format!("height and width that windows {:?} of {config:?} fit on", [kh, kw]);
+            return Err(Error::shape("input of conv2d", expected, x.dims()));
+        };
         let window = Window {
             channels: per_group,
             image: [h, w],
@@ -174,7 +196,9 @@ impl Plan {
             return faster.forward(x, weight, bias);
         }
         let mut y = vec![T::zero(); self.batch * self.output_len()];
-        if y.is_empty() {
+        if x.is_empty() {
+            let planes = y.chunks_mut(self.window.positions()).zip(bias.iter().cycle());
+            planes.for_each(|(y, &b)| y.fill(b));
             return y;
         }
         let (inputs, outputs) = (self.stack() * self.image_len(), self.stack() * self.output_len());
@@ -219,6 +243,10 @@ impl Plan {
                 dw: faster.weight_gradient(x, dy),
                 db: plane_sums(dy, self.out, self.window.positions()),
             };
+        }
+        if x.is_empty() {
+            let db = plane_sums(dy, self.out, self.window.positions());
+            return Gradients { dx: Vec::new(), dw: vec![T::zero(); weight.len()], db };
         }
         let per_part = self.per_part();
         let mut dx = vec![T::zero(); if wanted == Wanted::All { x.len() } else { 0 }];
@@ -342,8 +370,11 @@ impl Function for Plan {
         "conv2d"
     }
 
-    fn samples(&self) -> Samples {
-        Samples::Independent
+    fn samples(&self, input: usize) -> Samples {
+        match input {
+            0 => Samples::Apart,
+            _ => Samples::Whole,
+        }
     }
 
     fn backward(&self, call: &Call<'_>, cotangent: &Tensor) -> Result<Vec<Option<Gradient>>> {

@@ -14,6 +14,7 @@ use candle_core::Tensor;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use super::conv2d::FARTHEST;
 use super::fresh::{fresh, fresh_beside};
 use super::host::{self, Real, for_real};
 use super::lanes;
@@ -131,7 +132,7 @@ impl Plan {
         let [batch, channels, h, w] = dims4(x, "input of conv_transpose2d")?;
         let [inner, per_group, kh, kw] = dims4(weight, "weight of conv_transpose2d")?;
         let ConvTranspose2d { stride, padding, output_padding, dilation, groups } = config;
-        if stride * dilation * groups == 0 || output_padding >= stride.max(dilation) {
+        if [stride, dilation, groups].contains(&0) || output_padding >= stride.max(dilation) {
             let expected = "stride, dilation and groups ≥ 1, output_padding below stride or dilation";
             return Err(Error::parameter("conv_transpose2d", expected, format!("{config:?}")));
         }
@@ -140,11 +141,13 @@ impl Plan {
             return Err(Error::shape("weight of conv_transpose2d", expected, weight.dims()));
         }
         let side = |size: usize, kernel: usize| {
-            let reach = size.checked_sub(1)? * stride + dilation * (kernel - 1) + output_padding + 1;
-            reach.checked_sub(2 * padding).filter(|side| *side > 0)
+            let windows = size.checked_sub(1)?.checked_mul(stride)?;
+            let reach = dilation.checked_mul(kernel - 1)?.checked_add(output_padding)?.checked_add(1)?;
+            let side = windows.checked_add(reach)?.checked_sub(padding.checked_mul(2)?)?;
+            (1..=FARTHEST).contains(&side).then_some(side)
         };
         let (Some(height), Some(width)) = (side(h, kh), side(w, kw)) else {
-            let expected = format!("an image of which padding {padding} leaves something");
+            let expected = format!("an image of which {config:?} makes 1 to {FARTHEST} rows and columns");
             return Err(Error::shape("input of conv_transpose2d", expected, x.dims()));
         };
         let (image, kernel, output) = ([height, width], [kh, kw], [h, w]);
@@ -263,8 +266,11 @@ impl Function for Plan {
         "conv_transpose2d"
     }
 
-    fn samples(&self) -> Samples {
-        Samples::Independent
+    fn samples(&self, input: usize) -> Samples {
+        match input {
+            0 => Samples::Apart,
+            _ => Samples::Whole,
+        }
     }
 
     fn backward(&self, call: &Call<'_>, cotangent: &Tensor) -> Result<Vec<Option<Gradient>>> {

@@ -184,8 +184,8 @@ impl Function for Embedding {
         "embedding"
     }
 
-    fn samples(&self) -> Samples {
-        Samples::Independent
+    fn samples(&self, _: usize) -> Samples {
+        Samples::Whole
     }
 
     fn backward(&self, call: &Call<'_>, cotangent: &Tensor) -> Result<Vec<Option<Gradient>>> {

@@ -229,19 +229,18 @@ impl Function for Experts {
         "experts"
     }
 
-    fn samples(&self) -> Samples {
-        Samples::Independent
+    fn samples(&self, input: usize) -> Samples {
+        match input {
+            0 => Samples::Apart,
+            _ => Samples::Whole,
+        }
     }
 
     fn backward(&self, call: &Call<'_>, cotangent: &Tensor) -> Result<Vec<Option<Gradient>>> {
         let dy = cotangent.contiguous()?;
         for_real!(dy.dtype(), T => {
-            let dy = host::read::<T>(&dy)?;
-            if self.activation == Activation::Identity {
-                return self.gradients(call, &dy);
-            }
             let kept = self.kept.as_ref().unwrap_or(call.output);
-            self.gradients(call, &self.activation.pull::<T>(&dy, &host::read(kept)?))
+            self.gradients::<T>(call, &self.activation.before(&host::read(&dy)?, kept)?)
         })
     }
 }

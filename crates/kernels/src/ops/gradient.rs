@@ -71,8 +71,8 @@ impl Function for Scale {
         "gradient_scale"
     }
 
-    fn samples(&self) -> Samples {
-        Samples::Independent
+    fn samples(&self, _: usize) -> Samples {
+        Samples::Apart
     }
 
     fn backward(&self, _: &Call<'_>, cotangent: &Tensor) -> Result<Vec<Option<Gradient>>> {

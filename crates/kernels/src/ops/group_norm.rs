@@ -190,8 +190,11 @@ impl Function for GroupNorm {
         "group_norm"
     }
 
-    fn samples(&self) -> Samples {
-        Samples::Independent
+    fn samples(&self, input: usize) -> Samples {
+        match input {
+            0 => Samples::Apart,
+            _ => Samples::Whole,
+        }
     }
 
     fn backward(&self, call: &Call<'_>, cotangent: &Tensor) -> Result<Vec<Option<Gradient>>> {

@@ -77,7 +77,8 @@ pub fn linear_then(
     let mut inputs = vec![x, weight];
     inputs.extend(bias);
     for_real!(x.dtype(), T => {
-        let mut y = product::<T>(&host::read(&input)?, &host::read(&matrix)?, weight.dims2()?.1);
+        let [rows, out] = [shape[..shape.len() - 1].iter().product(), shape[shape.len() - 1]];
+        let mut y = product::<T>(&host::read(&input)?, &host::read(&matrix)?, [rows, out]);
         let bias = bias_values.as_ref().map(host::read::<T>).transpose()?;
         let kept = match activation.keeps() {
             Kept::Output => {
@@ -96,9 +97,8 @@ pub fn linear_then(
 }
 
 fn checked(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Vec<usize>> {
-    let (out, width) = match weight.dims() {
-        &[out, width] if out * width > 0 => (out, width),
-        found => return Err(Error::shape("weight of linear", "[out ≥ 1, in ≥ 1]", found)),
+    let &[out, width] = weight.dims() else {
+        return Err(Error::shape("weight of linear", "[out, in]", weight.dims()));
     };
     let leading = match x.dims().split_last() {
         Some((&last, leading)) if last == width => leading,
@@ -118,7 +118,8 @@ fn checked(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Vec<usi
 
 fn composed(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, activation: Activation) -> Result<Tensor> {
     let (out, width) = weight.dims2()?;
-    let (leading, rows) = (&x.dims()[..x.rank() - 1], x.elem_count() / width.max(1));
+    let leading = &x.dims()[..x.rank() - 1];
+    let rows = leading.iter().product::<usize>();
     let mut y = x.reshape((rows, width))?.matmul(&weight.t()?)?;
     if let Some(bias) = bias {
         y = y.broadcast_add(bias)?;
@@ -126,9 +127,12 @@ fn composed(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, activation: Acti
     activation.composed(&y.reshape([leading, &[out]].concat())?)
 }
 
-/// x Wᵀ
-pub(super) fn product<T: Exp>(x: &[T], weight: &[T], width: usize) -> Vec<T> {
-    product_of(Matrix::rows(x, width), Matrix::rows(weight, width).transposed())
+/// x Wᵀ, which slices without columns do not tell the size of.
+pub(super) fn product<T: Exp>(x: &[T], weight: &[T], [rows, out]: [usize; 2]) -> Vec<T> {
+    if x.is_empty() || weight.is_empty() {
+        return vec![T::zero(); rows * out];
+    }
+    product_of(Matrix::rows(x, x.len() / rows), Matrix::rows(weight, weight.len() / out).transposed())
 }
 
 fn end<T: Exp>(y: &mut [T], bias: Option<&[T]>, activation: Activation) {
@@ -228,11 +232,7 @@ impl Linear {
 
     /// The gradient of the sums before the activation.
     fn before_activation<'a, T: Exp>(&self, call: &Call<'_>, dy: &'a [T]) -> Result<Cow<'a, [T]>> {
-        if self.activation == Activation::Identity {
-            return Ok(Cow::Borrowed(dy));
-        }
-        let kept = self.kept.as_ref().unwrap_or(call.output);
-        Ok(Cow::Owned(self.activation.pull::<T>(dy, &host::read(kept)?)))
+        self.activation.before(dy, self.kept.as_ref().unwrap_or(call.output))
     }
 
     fn gradients<T: Exp>(&self, call: &Call<'_>, dz: &[T]) -> Result<Vec<Option<Gradient>>> {
@@ -242,11 +242,18 @@ impl Linear {
         let mut gradients = vec![None, None];
         if call.wants(0) {
             let weight = host::read::<T>(&weight)?;
-            let dx = product_of(dz_rows, Matrix::rows(&weight, width));
+            let dx = match dz.is_empty() || weight.is_empty() {
+                true => vec![T::zero(); x.elem_count()],
+                false => product_of(dz_rows, Matrix::rows(&weight, width)),
+            };
             gradients[0] = Some(host::tensor(dx, &x)?.into());
         }
         if call.wants(1) {
-            let dw = product_of(dz_rows.transposed(), Matrix::rows(&host::read::<T>(&x)?, width));
+            let x = host::read::<T>(&x)?;
+            let dw = match dz.is_empty() || x.is_empty() {
+                true => vec![T::zero(); weight.elem_count()],
+                false => product_of(dz_rows.transposed(), Matrix::rows(&x, width)),
+            };
             gradients[1] = Some(host::tensor(dw, &weight)?.into());
         }
         if let Some(bias) = call.inputs.get(2) {
@@ -262,16 +269,19 @@ impl Function for Linear {
         "linear"
     }
 
-    fn samples(&self) -> Samples {
-        Samples::Independent
+    fn samples(&self, input: usize) -> Samples {
+        match input {
+            0 => Samples::Apart,
+            _ => Samples::Whole,
+        }
     }
 
     fn task_products(&self, call: &Call<'_>, cotangents: &[Option<Tensor>]) -> Result<Option<Vec<f64>>> {
         let (out, width) = call.inputs[1].dims2()?;
-        let rows = call.output.elem_count() / out;
+        let rows = call.output.elem_count().checked_div(out).unwrap_or(0);
         let tasks = cotangents.iter().flatten().count();
         let met = rows * rows * (width + tasks * out) + 2 * rows * width * out;
-        if !call.wants(1) || met >= tasks * rows * width * out {
+        if !call.wants(1) || rows * width == 0 || met >= tasks * rows * width * out {
             return Ok(None);
         }
         let x = call.inputs[0].contiguous()?;
@@ -286,7 +296,8 @@ impl Function for Linear {
     }
 
     fn sample_products(&self, call: &Call<'_>, cotangent: &Tensor) -> Result<Vec<f64>> {
-        if call.inputs[0].rank() != 2 {
+        // Without columns, slices do not say how many samples there are.
+        if call.inputs[0].rank() != 2 || call.inputs[0].elem_count() * cotangent.elem_count() == 0 {
             return one_by_one(self, call, cotangent);
         }
         let (x, dy) = (call.inputs[0].contiguous()?, cotangent.contiguous()?);

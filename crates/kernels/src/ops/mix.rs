@@ -121,11 +121,10 @@ impl Sizes {
         (z, shares)
     }
 
-    /// The gradient of the outputs: `dyₑ = Σ pₑ dz` over the tasks.
-    fn output_gradient<T: Exp>(self, dz: &[T], shares: &[T]) -> Vec<T> {
+    /// The gradient of the `len` outputs: `dyₑ = Σ pₑ dz` over the tasks.
+    fn output_gradient<T: Exp>(self, dz: &[T], shares: &[T], len: usize) -> Vec<T> {
         let Self { tasks, experts, width } = self;
-        let rows = shares.len() / (tasks * experts).max(1);
-        let mut dy = vec![T::zero(); rows * experts * width];
+        let mut dy = vec![T::zero(); len];
         let [of_z, of_shares, of_y] = self.block();
         let blocks = dy.par_chunks_mut(of_y).zip(shares.par_chunks(of_shares)).zip(dz.par_chunks(of_z));
         blocks.for_each(|((dy, shares), dz)| {
@@ -210,8 +209,8 @@ impl Function for Mix {
         "mix"
     }
 
-    fn samples(&self) -> Samples {
-        Samples::Independent
+    fn samples(&self, _: usize) -> Samples {
+        Samples::Apart
     }
 
     fn backward(&self, call: &Call<'_>, cotangent: &Tensor) -> Result<Vec<Option<Gradient>>> {
@@ -222,7 +221,7 @@ impl Function for Mix {
                 let slopes = self.sizes.gate_gradient(&dz, &shares, &host::read::<T>(&outputs)?);
                 host::tensor(slopes, &self.shares)
             };
-            let experts = || host::tensor(self.sizes.output_gradient(&dz, &shares), &outputs);
+            let experts = || host::tensor(self.sizes.output_gradient(&dz, &shares, outputs.elem_count()), &outputs);
             Ok(vec![
                 call.wants(0).then(gates).transpose()?.map(Gradient::from),
                 call.wants(1).then(experts).transpose()?.map(Gradient::from),

@@ -8,6 +8,9 @@ use crate::autograd::{Call, Function, Gradient, Samples, apply};
 use crate::simd::wide;
 use crate::{Error, Result};
 
+/// The largest factor; beyond it, sizes are not those of images.
+const MOST: usize = 1 << 12;
+
 /// Repeats every pixel `scale × scale` times; the gradient of a pixel is the sum over its copies.
 ///
 /// # Shapes
@@ -26,8 +29,8 @@ use crate::{Error, Result};
 /// ```
 pub fn upsample_nearest2d(x: &Tensor, scale: usize) -> Result<Tensor> {
     let [batch, channels, h, w] = dims4(x, "input of upsample_nearest2d")?;
-    if scale == 0 {
-        return Err(Error::parameter("scale", "at least 1", scale));
+    if scale == 0 || scale > MOST {
+        return Err(Error::parameter("scale", format!("1 to {MOST}"), scale));
     }
     if host::applies(x) {
         let input = x.contiguous()?;
@@ -64,7 +67,7 @@ pub fn upsample_nearest2d(x: &Tensor, scale: usize) -> Result<Tensor> {
 /// ```
 pub fn pixel_shuffle(x: &Tensor, scale: usize) -> Result<Tensor> {
     let [batch, channels, h, w] = dims4(x, "input of pixel_shuffle")?;
-    let block = scale * scale;
+    let block = scale.saturating_mul(scale);
     if block == 0 || channels % block != 0 {
         let expected = format!("[batch, channels divisible by {block}, height, width]");
         return Err(Error::shape("input of pixel_shuffle", expected, x.dims()));
@@ -87,8 +90,8 @@ impl Function for Nearest {
         "upsample_nearest2d"
     }
 
-    fn samples(&self) -> Samples {
-        Samples::Independent
+    fn samples(&self, _: usize) -> Samples {
+        Samples::Apart
     }
 
     fn backward(&self, call: &Call<'_>, cotangent: &Tensor) -> Result<Vec<Option<Gradient>>> {

@@ -139,8 +139,8 @@ impl Function for Separable {
         self.name
     }
 
-    fn samples(&self) -> Samples {
-        Samples::Independent
+    fn samples(&self, _: usize) -> Samples {
+        Samples::Apart
     }
 
     fn backward(&self, call: &Call<'_>, cotangent: &Tensor) -> Result<Vec<Option<Gradient>>> {

@@ -126,8 +126,8 @@ impl Function for Form {
         }
     }
 
-    fn samples(&self) -> Samples {
-        Samples::Independent
+    fn samples(&self, _: usize) -> Samples {
+        Samples::Apart
     }
 
     fn backward(&self, call: &Call<'_>, cotangent: &Tensor) -> Result<Vec<Option<Gradient>>> {

@@ -49,6 +49,15 @@ fn single_precision_follows_double_precision(table: &[Row]) {
     }
 }
 
+/// The compositions that run in other dtypes have gradients of their own.
+pub fn half_precision_follows_double_precision(table: &[Row]) {
+    for row in table {
+        for (half, double) in gradients(row, DType::F16).iter().zip(gradients(row, DType::F64)) {
+            assert_close(row.name, half, &double, 2e-2);
+        }
+    }
+}
+
 fn the_number_of_threads_changes_no_bit(table: &[Row]) {
     let all = |threads: usize| -> Vec<Vec<Vec<f64>>> {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();

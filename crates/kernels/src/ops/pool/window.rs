@@ -39,7 +39,7 @@ impl Pool2d {
             let expected = "kernel ≥ 1, stride ≥ 1, padding ≤ kernel / 2";
             return Err(Error::parameter(format!("windows of {name}"), expected, format!("{self:?}")));
         }
-        if image.iter().any(|size| size + 2 * padding < kernel || *size == 0) {
+        if image.iter().any(|size| *size == 0 || kernel - padding > size.saturating_add(padding)) {
             let least = kernel.saturating_sub(2 * padding).max(1);
             let expected = format!("[batch, channels, ≥ {least}, ≥ {least}]");
             return Err(Error::shape(format!("input of {name}"), expected, &image));
@@ -47,9 +47,9 @@ impl Pool2d {
         let of = |size: usize| {
             let span = |i: usize| {
                 let start = i * stride;
-                start.saturating_sub(padding)..(start + kernel - padding).min(size)
+                start.saturating_sub(padding)..start.saturating_add(kernel - padding).min(size)
             };
-            Spans { size, ranges: (0..=(size + 2 * padding - kernel) / stride).map(span).collect() }
+            Spans { size, ranges: (0..=(size + padding - (kernel - padding)) / stride).map(span).collect() }
         };
         Ok(image.map(of))
     }

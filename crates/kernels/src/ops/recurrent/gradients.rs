@@ -19,8 +19,11 @@ impl<C: Cell, T: Exp> Function for Unrolled<C, T> {
         C::NAME
     }
 
-    fn samples(&self) -> Samples {
-        Samples::Independent
+    fn samples(&self, input: usize) -> Samples {
+        match input {
+            0 => Samples::Apart,
+            _ => Samples::Whole,
+        }
     }
 
     fn backward(&self, call: &Call<'_>, cotangent: &Tensor) -> Result<Vec<Option<Gradient>>> {

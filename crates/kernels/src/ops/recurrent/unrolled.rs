@@ -63,11 +63,8 @@ fn prepared<T: Exp>(x: &Tensor, weights: &RecurrentWeights<'_>) -> Result<(Vec<T
     let (x, input, hidden) =
         (x.contiguous()?, weights.input.contiguous()?, weights.hidden.t()?.contiguous()?);
     let (bias_input, bias_hidden) = (weights.bias_input.contiguous()?, weights.bias_hidden.contiguous()?);
-    let mut gates = product::<T>(&host::read(&x)?, &host::read(&input)?, input.dim(1)?);
-    // Without columns, a slice does not say how many rows there are.
-    if input.dim(1)? == 0 {
-        gates = vec![T::zero(); x.dims()[..2].iter().product::<usize>() * input.dim(0)?];
-    }
+    let size = [x.dims()[..2].iter().product(), input.dim(0)?];
+    let mut gates = product::<T>(&host::read(&x)?, &host::read(&input)?, size);
     add_bias::<T>(&mut gates, &host::read(&bias_input)?);
     let (turned, bias) = (host::read::<T>(&hidden)?.to_vec(), host::read::<T>(&bias_hidden)?.to_vec());
     Ok((gates, turned, bias))
