@@ -95,11 +95,13 @@ fn a_shared_weight_is_not_folded() {
     assert!(matches!(tape.sample_products(&y, &[&w]), Err(Error::Parameter { .. })));
 }
 
+type Function = Box<dyn Fn(&[Var]) -> Result<Tensor>>;
+
 /// A network whose last result is `[batch, ..]`, and its parameters.
 struct Case {
     name: &'static str,
     params: Vec<Var>,
-    f: Box<dyn Fn(&[Var]) -> Result<Tensor>>,
+    f: Function,
 }
 
 fn case(name: &'static str, shapes: &[&[usize]], f: impl Fn(&[Var]) -> Result<Tensor> + 'static) -> Case {

@@ -1,7 +1,7 @@
 //! What is done to gradients that are too large.
 
-use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
+use taskweave_kernels::autograd::Gradient;
 use taskweave_kernels::optim::{clip_norm, clip_value};
 use taskweave_kernels::{Error, Named, Result};
 
@@ -29,7 +29,7 @@ impl Clip {
     ///
     /// # Errors
     /// [`Error::NonFinite`] with the name of a gradient that has a NaN or an infinity.
-    pub(super) fn apply(self, gradients: &Named<Tensor>) -> Result<(Named<Tensor>, f64)> {
+    pub(super) fn apply(self, gradients: &Named<Gradient>) -> Result<(Named<Gradient>, f64)> {
         match self {
             Self::Norm { max } => clip_norm(gradients, max),
             Self::None => clip_norm(gradients, f64::MAX),

@@ -3,8 +3,9 @@
 use candle_core::{DType, Tensor};
 use taskweave_data::Batch;
 use taskweave_heads::Mode;
-use taskweave_kernels::autograd::{self, Tape};
-use taskweave_kernels::{Error, Kind, Named, Owner, Param, Result, Rng, ops};
+use taskweave_kernels::autograd::{self, Gradient, Tape};
+use taskweave_kernels::optim::IntoGradient;
+use taskweave_kernels::{Error, Kind, Named, Owner, Param, Result, Rng, ops, weighted_sum};
 use taskweave_loss::scalarizer::Feedback;
 use taskweave_loss::{Gramian, Jacobian, scalarized};
 
@@ -107,7 +108,12 @@ impl Step {
     }
 
     /// One forward and one backward pass.
-    fn direct(&mut self, batch: &Batch, tasks: &[String], report: &mut StepReport) -> Result<Named<Tensor>> {
+    fn direct(
+        &mut self,
+        batch: &Batch,
+        tasks: &[String],
+        report: &mut StepReport,
+    ) -> Result<Named<Gradient>> {
         let rng = self.step_rng();
         let (pass, tape) =
             autograd::record(|| self.pass(batch, tasks, Mode::Train(&rng), report.held.as_ref()))?;
@@ -131,7 +137,7 @@ impl Step {
         batches: &[Batch],
         tasks: &[String],
         report: &mut StepReport,
-    ) -> Result<Named<Tensor>> {
+    ) -> Result<Named<Gradient>> {
         let learning = self.learning(report.held.as_ref());
         let totals = self.weights(batches, tasks)?;
         let mut losses = Named::new(tasks.iter().map(|task| (task.clone(), 0.0)))?;
@@ -154,11 +160,12 @@ impl Step {
     fn combine(
         &mut self,
         losses: Named<f64>,
-        rows: &Named<Named<Tensor>>,
+        rows: &Named<Named<Gradient>>,
         report: &mut StepReport,
-    ) -> Result<Named<Tensor>> {
+    ) -> Result<Named<Gradient>> {
         let leaves = losses.try_map(|task, loss| {
-            let like = rows.require("task", task)?.values().next().map(|t| (t.dtype(), t.device().clone()));
+            let like = rows.require("task", task)?.values().next().map(Gradient::values);
+            let like = like.map(|t| (t.dtype(), t.device().clone()));
             let (dtype, device) = like.unwrap_or((DType::F64, candle_core::Device::Cpu));
             Ok::<_, Error>(Tensor::new(*loss, &device)?.to_dtype(dtype)?)
         })?;
@@ -169,7 +176,10 @@ impl Step {
                 return Err(Error::non_finite(format!("gradient (parameter `{name}`)"), task));
             }
             let weight = *step.weights.require("task", task)?;
-            add(&mut gradients, row.try_map(|_, block| block.affine(weight, 0.0))?)?;
+            add(
+                &mut gradients,
+                row.try_map(|_, block| block.map_values(|values| values.affine(weight, 0.0)))?,
+            )?;
         }
         (report.losses, report.value, report.weights) = (losses, scalar(&step.value)?, step.weights);
         let (clipped, norm) = self.clip.apply(&gradients)?;
@@ -177,9 +187,9 @@ impl Step {
         Ok(clipped)
     }
 
-    fn update(&mut self, gradients: Named<Tensor>) -> Result<()> {
+    fn update(&mut self, gradients: Named<Gradient>) -> Result<()> {
         let params = self.params.named();
-        let mut blocks: Named<Named<Tensor>> = self.optimizers.map(|_, _| Named::default());
+        let mut blocks: Named<Named<Gradient>> = self.optimizers.map(|_, _| Named::default());
         for (name, gradient) in gradients {
             let block = params.get(&name).map_or_else(|| "objective".into(), |param| block(&param.owner));
             blocks.require_mut("block", &block)?.insert(name, gradient)?;
@@ -297,13 +307,13 @@ fn scalar(x: &Tensor) -> Result<f64> {
 }
 
 /// The gradients of those parameters that a value on a tape depends on.
-fn differentiate(tape: &Tape, value: &Tensor, params: &Named<Param>) -> Result<Named<Tensor>> {
+fn differentiate(tape: &Tape, value: &Tensor, params: &Named<Param>) -> Result<Named<Gradient>> {
     let targets: Vec<&Tensor> = params.values().map(|param| param.var.as_tensor()).collect();
     let mut found = tape.backward(&[(value, None)], &targets)?;
     let mut gradients = Named::default();
     for (name, param) in params.iter() {
         if let Some(gradient) = found.remove(&param.var) {
-            gradients.insert(name, gradient.into_dense()?)?;
+            gradients.insert(name, gradient)?;
         }
     }
     Ok(gradients)
@@ -316,19 +326,19 @@ fn share(weights: &Named<f64>, totals: &Named<f64>, task: &str) -> Result<f64> {
 }
 
 /// Adds gradients to a sum, in which a parameter that nothing has reached yet is absent.
-fn add(sum: &mut Named<Tensor>, gradients: Named<Tensor>) -> Result<()> {
+fn add(sum: &mut Named<Gradient>, gradients: Named<Gradient>) -> Result<()> {
     for (name, gradient) in gradients {
         match sum.get_mut(&name) {
-            Some(have) => *have = (&*have + gradient)?,
+            Some(have) => *have = weighted_sum(&[have.clone(), gradient], &[1.0, 1.0])?,
             None => sum.insert(name, gradient)?,
         }
     }
     Ok(())
 }
 
-fn first_not_finite(gradients: &Named<Tensor>) -> Result<Option<String>> {
+fn first_not_finite(gradients: &Named<Gradient>) -> Result<Option<String>> {
     for (name, gradient) in gradients.iter() {
-        if !ops::all_finite(gradient)? {
+        if !ops::all_finite(gradient.values())? {
             return Ok(Some(name.into()));
         }
     }
