@@ -7,14 +7,9 @@ mod step_workloads;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use candle_core::{Device, Tensor};
+use candle_core::Device;
 use clap::{Parser, ValueEnum};
-use step_workloads::{Name, Workload};
-use taskweave::kernels::autograd::{Gradient, Tape, no_grad, record};
-use taskweave::kernels::optim::Optimizer;
-use taskweave::kernels::{Owner, Param};
-use taskweave::loss::weighting::{UpGrad, Weighting};
-use taskweave::loss::{Gramian, sample_gramian};
+use step_workloads::{Memory, Name, StepMode, Stepper};
 use taskweave::prelude::*;
 
 #[global_allocator]
@@ -38,16 +33,6 @@ struct Arguments {
     /// Where to compute
     #[arg(long, default_value = "cpu")]
     device: Place,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum StepMode {
-    /// Losses only
-    Forward,
-    /// One backward pass of the sum of all losses
-    Ew,
-    /// One gradient per task, or per sample, aggregated by UPGrad
-    Jacobian,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -85,7 +70,7 @@ fn run(arguments: &Arguments) -> Result<serde_json::Value> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(arguments.threads as usize);
     pool.build_global().map_err(|e| Error::parameter("threads", "a pool of that size", e))?;
     let device = arguments.device.device()?;
-    let mut trainer = Stepper::new(arguments, &device)?;
+    let mut trainer = Stepper::new(arguments.workload, &device)?;
     for _ in 0..3 {
         trainer.step(arguments.mode)?;
     }
@@ -97,102 +82,14 @@ fn run(arguments: &Arguments) -> Result<serde_json::Value> {
         times.push(start.elapsed().as_secs_f64() * 1e3);
     }
     times.sort_by(f64::total_cmp);
-    let name = |value: &dyn Fn() -> Option<clap::builder::PossibleValue>| {
-        value().map(|v| v.get_name().to_string()).unwrap_or_default()
-    };
+    let mode = arguments.mode.to_possible_value();
     Ok(serde_json::json!({
-        "workload": name(&|| arguments.workload.to_possible_value()),
-        "mode": name(&|| arguments.mode.to_possible_value()),
+        "workload": arguments.workload.label(),
+        "mode": mode.as_ref().map(|mode| mode.get_name()),
         "threads": arguments.threads,
         "median_ms": times[times.len() / 2],
         "min_ms": times[0],
-        "peak_rss_mb": peak_rss_mb(),
+        "peak_rss_mb": Memory::now().map(|memory| memory.peak_mib),
         "params": trainer.workload.params.count(),
     }))
-}
-
-struct Stepper {
-    workload: Workload,
-    optimizer: Optimizer,
-    all: Named<Param>,
-    shared: Named<Param>,
-    own: Named<Param>,
-    per_sample: bool,
-}
-
-impl Stepper {
-    fn new(arguments: &Arguments, device: &Device) -> Result<Self> {
-        let workload = arguments.workload.build(device)?;
-        let optimizer = Optimizer::new(OptimizerConfig::Adam(Adam::default()), workload.params.named())?;
-        let trained = |which: &dyn Fn(&Param) -> bool| {
-            let params = workload.params.named().into_iter();
-            Named::new(params.filter(|(_, param)| param.kind.is_trained() && which(param)))
-        };
-        Ok(Self {
-            all: trained(&|_| true)?,
-            shared: trained(&|param| param.owner == Owner::Shared)?,
-            own: trained(&|param| param.owner != Owner::Shared)?,
-            per_sample: arguments.workload == Name::Iwrm64,
-            workload,
-            optimizer,
-        })
-    }
-
-    fn step(&mut self, mode: StepMode) -> Result<()> {
-        let gradients = match mode {
-            StepMode::Forward => {
-                no_grad(|| self.workload.losses())?;
-                return Ok(());
-            }
-            StepMode::Ew => {
-                let (losses, tape) = record(|| self.workload.losses())?;
-                gradients_of(&tape, &losses.values().map(|loss| (loss, None)).collect::<Vec<_>>(), &self.all)?
-            }
-            StepMode::Jacobian if self.per_sample => self.sample_wise()?,
-            StepMode::Jacobian => self.task_wise()?,
-        };
-        self.optimizer.step(&gradients)
-    }
-
-    /// One gradient per task for what they share; each task's own gradient for its head.
-    fn task_wise(&self) -> Result<Named<Gradient>> {
-        let (losses, tape) = record(|| self.workload.losses())?;
-        let tasks: Vec<&Tensor> = losses.values().collect();
-        let shared: Vec<&Tensor> = self.shared.values().map(|param| param.var.as_tensor()).collect();
-        let gradients = tape.task_gradients(&tasks, &shared)?;
-        let products = gradients.products().chunks(tasks.len()).collect::<Vec<_>>();
-        let weights = UpGrad.weights(&Gramian::new(losses.names(), &products)?)?;
-        let mut sums = gradients.weighted_sum(&weights)?;
-        let shared = self.shared.iter().filter_map(|(name, param)| Some((name, sums.remove(&param.var)?)));
-        let seeds: Vec<_> = tasks.into_iter().map(|loss| (loss, None)).collect();
-        let own = gradients_of(&tape, &seeds, &self.own)?;
-        Named::new(shared.collect::<Vec<_>>().into_iter().map(|(n, g)| (n.to_string(), g)).chain(own))
-    }
-
-    /// One gradient per sample, of which only the inner products are formed.
-    fn sample_wise(&self) -> Result<Named<Gradient>> {
-        let (losses, tape) = record(|| self.workload.sample_losses())?;
-        let weights = UpGrad.weights(&sample_gramian(&tape, &losses, &self.all)?)?;
-        let weights: Vec<f32> = weights.into_iter().map(|w| w as f32).collect();
-        let weights = Tensor::new(weights, losses.device())?;
-        gradients_of(&tape, &[(&losses, Some(weights))], &self.all)
-    }
-}
-
-fn gradients_of(
-    tape: &Tape,
-    seeds: &[(&Tensor, Option<Tensor>)],
-    params: &Named<Param>,
-) -> Result<Named<Gradient>> {
-    let targets: Vec<&Tensor> = params.values().map(|param| param.var.as_tensor()).collect();
-    let mut found = tape.backward(seeds, &targets)?;
-    let reached = params.iter().filter_map(|(name, param)| Some((name, found.remove(&param.var)?)));
-    Named::new(reached.collect::<Vec<_>>())
-}
-
-/// The largest resident memory so far in MiB, where the system tells it.
-fn peak_rss_mb() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
-    Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? / 1024)
 }

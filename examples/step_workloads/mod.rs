@@ -1,11 +1,20 @@
 //! The workloads of the step-time yardstick: random data, a model, and one loss per task.
 
-mod cnn2;
+// Each of the examples that share these files uses a part of them.
+#![allow(dead_code, unused_imports)]
+
+pub mod cnn2;
+mod flop;
 mod gru2;
 mod iwrm64;
-mod mlp8;
+mod memory;
+pub mod mlp8;
 mod mmoe3;
+mod stepper;
 mod transformer3;
+
+pub use memory::Memory;
+pub use stepper::{Objectives, StepMode, Stepper};
 
 use candle_core::{DType, Device, Tensor};
 use clap::ValueEnum;
@@ -30,8 +39,13 @@ pub enum Name {
 }
 
 impl Name {
+    /// As on the command line.
+    pub fn label(self) -> String {
+        self.to_possible_value().map(|value| value.get_name().to_string()).unwrap_or_default()
+    }
+
     pub fn build(self, device: &Device) -> Result<Workload> {
-        let draw = Draw { rng: Rng::new(0), device: device.clone() };
+        let draw = Draw::new(device);
         match self {
             Self::Mlp8 => mlp8::build(draw),
             Self::Cnn2 => cnn2::build(draw),
@@ -88,6 +102,11 @@ pub struct Draw {
 }
 
 impl Draw {
+    /// The same numbers every time.
+    pub fn new(device: &Device) -> Self {
+        Self { rng: Rng::new(0), device: device.clone() }
+    }
+
     fn params(&self) -> Params {
         Params::new(&self.rng, DType::F32, &self.device)
     }

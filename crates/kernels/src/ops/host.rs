@@ -11,11 +11,23 @@ pub(crate) trait Real: WithDType {
     fn is_finite(self) -> bool;
     fn is_nan(self) -> bool;
     fn slice_mut(storage: &mut CpuStorage) -> Option<&mut [Self]>;
+    /// The values where they are f32.
+    fn singles(values: &[Self]) -> Option<&[f32]>;
+    /// The place where it is one of f32.
+    fn singles_mut(place: *mut Self) -> Option<*mut f32>;
 }
 
 impl Real for f32 {
     fn slice_mut(storage: &mut CpuStorage) -> Option<&mut [Self]> {
         if let CpuStorage::F32(values) = storage { Some(values) } else { None }
+    }
+
+    fn singles(values: &[Self]) -> Option<&[f32]> {
+        Some(values)
+    }
+
+    fn singles_mut(place: *mut Self) -> Option<*mut f32> {
+        Some(place)
     }
 
     fn is_finite(self) -> bool {
@@ -30,6 +42,14 @@ impl Real for f32 {
 impl Real for f64 {
     fn slice_mut(storage: &mut CpuStorage) -> Option<&mut [Self]> {
         if let CpuStorage::F64(values) = storage { Some(values) } else { None }
+    }
+
+    fn singles(_: &[Self]) -> Option<&[f32]> {
+        None
+    }
+
+    fn singles_mut(_: *mut Self) -> Option<*mut f32> {
+        None
     }
 
     fn is_finite(self) -> bool {

@@ -1,117 +1,15 @@
 //! Matrix products on slices.
 #![allow(unsafe_code)]
 
+mod matrix;
+#[cfg(target_arch = "x86_64")]
+mod turned;
+
 use std::marker::PhantomData;
-use std::ops::Range;
+
+pub(crate) use matrix::{Matrix, MatrixMut};
 
 use crate::ops::host::Real;
-
-/// A matrix in memory, its element (i, j) at `i · row_step + j · column_step`.
-#[derive(Clone, Copy)]
-pub(crate) struct Matrix<'a, T> {
-    values: &'a [T],
-    size: [usize; 2],
-    step: [usize; 2],
-}
-
-impl<'a, T> Matrix<'a, T> {
-    /// Rows of `columns` values, one after the other.
-    pub(crate) fn rows(values: &'a [T], columns: usize) -> Self {
-        let rows = values.len().checked_div(columns).unwrap_or(0);
-        Self { values, size: [rows, columns], step: [columns, 1] }
-    }
-
-    /// A block of a larger matrix in rows: rows of `columns` values that begin `step` apart in `values`.
-    pub(crate) fn block(values: &'a [T], [rows, columns]: [usize; 2], step: usize) -> Self {
-        Self { values, size: [rows, columns], step: [step, 1] }
-    }
-
-    /// `columns` values of every row, from `first` on, of rows that are `step` apart.
-    ///
-    /// # Panics
-    /// Where the columns go beyond the row, or the last row is cut short.
-    pub(crate) fn columns(values: &'a [T], step: usize, first: usize, columns: usize) -> Self {
-        let rows = values.len().checked_div(step).unwrap_or(0);
-        assert!(first + columns <= step && rows * step == values.len(), "columns of a matrix");
-        Self::block(values.get(first..).unwrap_or_default(), [rows, columns], step)
-    }
-
-    /// The same values with rows and columns exchanged.
-    pub(crate) fn transposed(self) -> Self {
-        let ([rows, columns], [row, column]) = (self.size, self.step);
-        Self { size: [columns, rows], step: [column, row], ..self }
-    }
-}
-
-impl<T> Matrix<'_, T> {
-    /// Whether every element lies in the memory.
-    fn fits(&self) -> bool {
-        let ([rows, columns], [row, column]) = (self.size, self.step);
-        let last = |count: usize, step: usize| count.checked_sub(1).map(|last| last.checked_mul(step));
-        match (last(rows, row), last(columns, column)) {
-            (None, _) | (_, None) => true,
-            (Some(Some(i)), Some(Some(j))) => i.checked_add(j).is_some_and(|last| last < self.values.len()),
-            _ => false,
-        }
-    }
-}
-
-/// A block of a matrix in rows that products are written to; blocks side by side may be written to at once.
-pub(crate) struct MatrixMut<'a, T> {
-    /// The first element; row i begins `i · step` behind it.
-    start: *mut T,
-    size: [usize; 2],
-    step: usize,
-    values: PhantomData<&'a mut [T]>,
-}
-
-// SAFETY: it is the only access to its elements, as `&mut [T]` is to its own.
-unsafe impl<T: Send> Send for MatrixMut<'_, T> {}
-
-impl<'a, T> MatrixMut<'a, T> {
-    /// Rows of `columns` values, one after the other.
-    pub(crate) fn rows(values: &'a mut [T], columns: usize) -> Self {
-        let rows = values.len().checked_div(columns).unwrap_or(0);
-        Self { start: values.as_mut_ptr(), size: [rows, columns], step: columns, values: PhantomData }
-    }
-
-    /// A block of a larger matrix in rows: rows of `columns` values that begin `step` apart in `values`.
-    ///
-    /// # Panics
-    /// Where rows overlap or the last one is cut short, which is an error of this crate.
-    pub(crate) fn block(values: &'a mut [T], size: [usize; 2], step: usize) -> Self {
-        let inside = Matrix { values: &*values, size, step: [step, 1] }.fits();
-        assert!(inside && size[1] <= step, "block of a matrix");
-        Self { start: values.as_mut_ptr(), size, step, values: PhantomData }
-    }
-
-    /// Blocks of `columns` columns, side by side; what is left on the right is left out.
-    pub(crate) fn split_columns(self, columns: usize) -> impl Iterator<Item = Self> {
-        let [rows, width] = self.size;
-        (0..width.checked_div(columns).unwrap_or(0)).map(move |i| Self {
-            // SAFETY: the columns `i · columns ..` are among those of the first row. No two blocks share an
-            // element, and `self` is gone.
-            start: if rows == 0 { self.start } else { unsafe { self.start.add(i * columns) } },
-            size: [rows, columns],
-            ..self
-        })
-    }
-
-    /// Some of the rows.
-    ///
-    /// # Panics
-    /// For rows that are not there, which is an error of this crate.
-    pub(crate) fn some(&mut self, rows: Range<usize>) -> MatrixMut<'_, T> {
-        assert!(rows.start <= rows.end && rows.end <= self.size[0], "rows of a matrix");
-        let size = [rows.len(), self.size[1]];
-        // Without columns there need not be memory to point into.
-        if rows.is_empty() || self.size[1] == 0 {
-            return MatrixMut { size, ..*self };
-        }
-        // SAFETY: the row lies within the matrix, which is borrowed for as long as the result lives.
-        MatrixMut { start: unsafe { self.start.add(rows.start * self.step) }, size, ..*self }
-    }
-}
 
 /// What becomes of the values that a product is written over.
 #[derive(Clone, Copy, PartialEq)]
@@ -208,6 +106,14 @@ fn product<T: Real>(
         out.size
     );
     assert!(a.fits() && b.fits(), "matrix sizes and their memory");
+    #[cfg(target_arch = "x86_64")]
+    if let (Some(a), Some(b), Some(start)) = (singles(a), singles(b), T::singles_mut(out.start))
+        && turned::pays(&a, &b)
+    {
+        let parts = if let gemm::Parallelism::None = threads { 1 } else { rayon::current_num_threads() };
+        let out = MatrixMut { start, size: out.size, step: out.step, values: PhantomData };
+        return turned::product(onto, out, [a, b], parts);
+    }
     // SAFETY: `out` is the only access to its m · n elements, in rows `out.step` apart, and `a` and `b` are live
     // slices in which the last element of either matrix lies, and with it every index i·row_step + j·column_step
     // within the sizes. T is f32 or f64, which `gemm` supports.
@@ -234,6 +140,12 @@ fn product<T: Real>(
             threads,
         );
     }
+}
+
+/// The same matrix where its numbers are f32.
+#[cfg(target_arch = "x86_64")]
+fn singles<T: Real>(matrix: Matrix<'_, T>) -> Option<Matrix<'_, f32>> {
+    T::singles(matrix.values).map(|values| Matrix { values, size: matrix.size, step: matrix.step })
 }
 
 #[cfg(test)]
