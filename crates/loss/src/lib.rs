@@ -48,4 +48,4 @@ pub use jacobian::Jacobian;
 pub use metric::{Direction, Metric, MetricConfig};
 pub use sample_gramian::sample_gramian;
 pub use scalarizer::{Scalarized, Scalarizer, ScalarizerConfig, scalarized};
-pub use weighting::Weighting;
+pub use weighting::{Weighting, WeightingConfig};

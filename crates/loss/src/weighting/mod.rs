@@ -2,21 +2,78 @@
 //!
 //! | weighting | weights | guarantees |
 //! | --- | --- | --- |
+//! | [`Mean`], [`Sum`], [`Constant`] | 1/m; 1; given | none |
+//! | [`Random`] | softmax of normal numbers | none |
+//! | [`NormBalance`] | every gradient at the same length | no task's scale matters |
+//! | [`Mgda`] | the shortest vector of the convex hull | no task's loss rises to first order |
+//! | [`DualProj`] | the mean gradient, projected onto the dual cone | no task's loss rises to first order |
 //! | [`UpGrad`] | the mean projection of the tasks' gradients onto the dual cone | no task's loss rises to first order |
+//! | [`PcGrad`] | conflicts projected away, pair by pair | for two tasks, no task's loss rises |
+//! | [`GradVac`] | gradients turned to their usual cosines | none |
+//! | [`ImtlG`] | equal projections on all gradients | equal projections |
+//! | [`CaGrad`] | near the mean, most for the task that gains least | c < 1: stationary points of the mean |
+//! | [`NashMtl`] | the Nash bargaining solution | every task's loss falls to first order |
+//! | [`FairGrad`] | gains shared by α-fairness | every task's loss falls to first order |
+//! | [`AlignedMtl`] | orthogonal gradients of one length | condition number 1 |
+//! | [`ConfigGrad`] | equal cosines to all gradients | no conflict where gradients are independent |
+//! | [`Krum`] | the gradients closest to the others | outliers do not decide |
+//! | [`Ema`], [`Every`] | another method's, smoothed, or at each n-th step | – |
 //!
-//! A weighting sees no tensor and no device. The update is d = Jᵀw, see [`Jacobian::combined`](crate::Jacobian).
+//! A weighting sees no tensor and no device. The update is d = Jᵀw, see [`Jacobian::combined`](crate::Jacobian). Solvers
+//! work on the matrix of cosines, so that norms that differ by 10⁶ do not cost them their accuracy.
 
+mod aligned_mtl;
+mod cagrad;
 mod cone;
+mod config;
+mod config_grad;
+mod constant;
+mod dualproj;
+mod ema;
+mod every;
+mod fairgrad;
+mod gradvac;
+mod imtl_g;
+mod krum;
+mod mean;
+mod mgda;
+mod nash_mtl;
+mod newton;
+mod norm_balance;
+mod pcgrad;
+mod random;
+mod scaled;
+mod stateless;
+mod sum;
 mod upgrad;
 
+pub use aligned_mtl::{AlignedMtl, AlignedScale};
+pub use cagrad::{CaGrad, Rescale};
+pub use config::{EmaConfig, EveryConfig, WeightingConfig};
+pub use config_grad::ConfigGrad;
+pub use constant::Constant;
+pub use dualproj::DualProj;
+pub use ema::Ema;
+pub use every::Every;
+pub use fairgrad::FairGrad;
+pub use gradvac::GradVac;
+pub use imtl_g::ImtlG;
+pub use krum::Krum;
+pub use mean::Mean;
+pub use mgda::{Mgda, Normalize};
+pub use nash_mtl::NashMtl;
+pub use norm_balance::NormBalance;
+pub use pcgrad::PcGrad;
+pub use random::Random;
+pub use sum::Sum;
 pub use upgrad::UpGrad;
 
-use taskweave_kernels::Result;
+use taskweave_kernels::{Result, Stateful};
 
 use crate::Gramian;
 
 /// A rule that weighs tasks by how their gradients meet.
-pub trait Weighting: Send {
+pub trait Weighting: Send + Stateful {
     /// One weight per task, in row order.
     ///
     /// # Errors

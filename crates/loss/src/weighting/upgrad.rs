@@ -14,7 +14,7 @@
 use serde::{Deserialize, Serialize};
 use taskweave_kernels::Result;
 
-use super::{Weighting, cone};
+use super::{Weighting, cone, scaled::Scaled, stateless::stateless};
 use crate::Gramian;
 
 /// The mean projection onto the dual cone. It has no parameters.
@@ -36,22 +36,20 @@ pub struct UpGrad;
 
 impl Weighting for UpGrad {
     fn weights(&mut self, gramian: &Gramian) -> Result<Vec<f64>> {
-        let (size, norms) = (gramian.len(), gramian.norms());
-        let scaled = cone::scaled(gramian, &norms);
-        let mut weights = vec![0.0; size];
-        for i in 0..size {
-            // In scaled unknowns u = D^½ v the bound v ≥ eᵢ is u ≥ ‖gᵢ‖ eᵢ; by linearity it is solved for 1.
-            let u = cone::project(&scaled, i)?;
-            for (j, weight) in weights.iter_mut().enumerate() {
-                *weight += match norms[j] > 0.0 {
-                    true => u[j] * norms[i] / norms[j],
-                    false => f64::from(u8::from(i == j)),
-                } / size as f64;
-            }
+        let (size, scaled) = (gramian.len(), Scaled::of(gramian));
+        let mut sums = vec![0.0; scaled.len()];
+        for (i, norm) in scaled.norms.iter().enumerate() {
+            // In unknowns u = D^½ v the bound v ≥ eᵢ is u ≥ ‖gᵢ‖ eᵢ; by linearity it is solved for 1.
+            let pull: Vec<f64> = scaled.cosines[i].iter().map(|cosine| -cosine).collect();
+            let mut u = cone::minimum(&scaled.cosines, &pull)?;
+            u[i] += 1.0;
+            sums.iter_mut().zip(u).for_each(|(sum, u)| *sum += norm * u / size as f64);
         }
-        Ok(weights)
+        Ok(scaled.weights(&sums, size, 1.0 / size as f64))
     }
 }
+
+stateless!(UpGrad);
 
 #[cfg(test)]
 mod tests {

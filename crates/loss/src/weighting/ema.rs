@@ -1,0 +1,86 @@
+//! EMA: the weights of another method, smoothed over time.
+//!
+//!     w ← β w + (1 − β) w_new,   the first w as it comes.
+//! Correlation-reduced: the weights no longer depend on one batch alone, which removes the bias that a weighting from
+//! the same batch as the gradients has. Guarantees of the method hold on average only.
+//! Reference: Zhou et al., "On the Convergence of Stochastic Multi-Objective Gradient Manipulation and Beyond" (CR-MOGM),
+//! NeurIPS 2022, algorithm 1.
+
+use serde::{Deserialize, Serialize};
+use taskweave_kernels::{Error, Result, State, Stateful};
+
+use super::Weighting;
+use crate::{Gramian, parameter};
+
+/// Weights of another method, smoothed.
+///
+/// | parameter | default | range | meaning |
+/// | --- | --- | --- | --- |
+/// | `beta` | 0.9 | [0, 1] | how slowly the weights follow |
+/// | `of` | required | a weighting | the method |
+///
+/// # Errors
+/// Those of the method, and [`Error::Shape`] for another number of tasks than before.
+///
+/// # Example
+/// ```
+/// use taskweave_loss::{Gramian, weighting::{Ema, NormBalance, Weighting}};
+/// let mut ema = Ema::new(0.5, Box::new(NormBalance))?;
+/// let norms = |a: f64, b: f64| Gramian::new(["class", "mask"], &[[a * a, 0.0], [0.0, b * b]]);
+/// assert_eq!(ema.weights(&norms(1.0, 7.0)?)?, [5.0, 5.0 / 7.0]);
+/// assert_eq!(ema.weights(&norms(5.0, 5.0)?)?, [3.0, 0.5 + 2.5 / 7.0]);
+/// # Ok::<(), taskweave_kernels::Error>(())
+/// ```
+pub struct Ema {
+    beta: f64,
+    of: Box<dyn Weighting>,
+    weights: Option<Vec<f64>>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Saved {
+    weights: Option<Vec<f64>>,
+    of: serde_json::Value,
+}
+
+impl Ema {
+    /// The weights of a method, of which the share `beta` stays at every step.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] for a `beta` outside [0, 1].
+    pub fn new(beta: f64, of: Box<dyn Weighting>) -> Result<Self> {
+        Ok(Self { beta: parameter::fraction("beta", beta)?, of, weights: None })
+    }
+}
+
+impl Weighting for Ema {
+    fn weights(&mut self, gramian: &Gramian) -> Result<Vec<f64>> {
+        let size = self.weights.as_ref().map_or(gramian.len(), Vec::len);
+        if size != gramian.len() {
+            return Err(Error::shape("Gramian", format!("[{size}, {size}] as before"), &[gramian.len(); 2]));
+        }
+        let new = self.of.weights(gramian)?;
+        let weights = match &self.weights {
+            Some(old) => {
+                old.iter().zip(&new).map(|(old, new)| self.beta * old + (1.0 - self.beta) * new).collect()
+            }
+            None => new,
+        };
+        self.weights = Some(weights.clone());
+        Ok(weights)
+    }
+}
+
+impl Stateful for Ema {
+    fn save(&self) -> Result<State> {
+        let State { values, tensors } = self.of.save()?;
+        Ok(State { tensors, ..State::of(&Saved { weights: self.weights.clone(), of: values })? })
+    }
+
+    fn restore(&mut self, state: &State) -> Result<()> {
+        let saved: Saved = state.read("ema")?;
+        self.of.restore(&State { values: saved.of, tensors: state.tensors.clone() })?;
+        self.weights = saved.weights;
+        Ok(())
+    }
+}

@@ -1,0 +1,90 @@
+//! Every: the weights of another method, computed anew at each n-th step only.
+//!
+//! In between, the last weights stay. Nash-MTL and its like are used this way where solving is the larger cost.
+
+use serde::{Deserialize, Serialize};
+use taskweave_kernels::{Error, Result, State, Stateful};
+
+use super::Weighting;
+use crate::Gramian;
+
+/// Weights of another method at each n-th step.
+///
+/// | parameter | default | range | meaning |
+/// | --- | --- | --- | --- |
+/// | `steps` | required | ≥ 1 | n |
+/// | `of` | required | a weighting | the method |
+///
+/// # Errors
+/// Those of the method, and [`Error::Shape`] for another number of tasks than before.
+///
+/// # Example
+/// ```
+/// use taskweave_loss::{Gramian, weighting::{Every, NormBalance, Weighting}};
+/// let mut every = Every::new(2, Box::new(NormBalance))?;
+/// let norms = |a: f64, b: f64| Gramian::new(["class", "mask"], &[[a * a, 0.0], [0.0, b * b]]);
+/// assert_eq!(every.weights(&norms(1.0, 7.0)?)?, [5.0, 5.0 / 7.0]);
+/// assert_eq!(every.weights(&norms(5.0, 5.0)?)?, [5.0, 5.0 / 7.0]);
+/// assert_eq!(every.weights(&norms(5.0, 5.0)?)?, [1.0, 1.0]);
+/// # Ok::<(), taskweave_kernels::Error>(())
+/// ```
+pub struct Every {
+    steps: u64,
+    of: Box<dyn Weighting>,
+    last: Last,
+}
+
+#[derive(Clone, Default, Serialize, Deserialize)]
+struct Last {
+    /// Steps since the weights were computed, this one included; 0 before the first.
+    age: u64,
+    weights: Vec<f64>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Saved {
+    last: Last,
+    of: serde_json::Value,
+}
+
+impl Every {
+    /// The weights of a method at each of `steps` steps.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] for no step.
+    pub fn new(steps: u64, of: Box<dyn Weighting>) -> Result<Self> {
+        if steps == 0 {
+            return Err(Error::parameter("steps", "at least 1", steps));
+        }
+        Ok(Self { steps, of, last: Last::default() })
+    }
+}
+
+impl Weighting for Every {
+    fn weights(&mut self, gramian: &Gramian) -> Result<Vec<f64>> {
+        let Last { age, weights } = &self.last;
+        if *age > 0 && weights.len() != gramian.len() {
+            let expected = format!("[{0}, {0}] as before", weights.len());
+            return Err(Error::shape("Gramian", expected, &[gramian.len(); 2]));
+        }
+        self.last = match *age == 0 || *age >= self.steps {
+            true => Last { age: 1, weights: self.of.weights(gramian)? },
+            false => Last { age: age + 1, weights: weights.clone() },
+        };
+        Ok(self.last.weights.clone())
+    }
+}
+
+impl Stateful for Every {
+    fn save(&self) -> Result<State> {
+        let State { values, tensors } = self.of.save()?;
+        Ok(State { tensors, ..State::of(&Saved { last: self.last.clone(), of: values })? })
+    }
+
+    fn restore(&mut self, state: &State) -> Result<()> {
+        let saved: Saved = state.read("every")?;
+        self.of.restore(&State { values: saved.of, tensors: state.tensors.clone() })?;
+        self.last = saved.last;
+        Ok(())
+    }
+}

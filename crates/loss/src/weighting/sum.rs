@@ -1,0 +1,30 @@
+//! Sum: every gradient at its full length.
+//!
+//! w = 1, which is m times the step of the mean. No guarantee.
+
+use serde::{Deserialize, Serialize};
+use taskweave_kernels::Result;
+
+use super::{Weighting, stateless::stateless};
+use crate::Gramian;
+
+/// 1 for every task. It has no parameters.
+///
+/// # Example
+/// ```
+/// use taskweave_loss::{Gramian, weighting::{Sum, Weighting}};
+/// let gramian = Gramian::new(["class", "mask"], &[[4.0, -1.0], [-1.0, 1.0]])?;
+/// assert_eq!(Sum.weights(&gramian)?, [1.0, 1.0]);
+/// # Ok::<(), taskweave_kernels::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sum;
+
+impl Weighting for Sum {
+    fn weights(&mut self, gramian: &Gramian) -> Result<Vec<f64>> {
+        Ok(vec![1.0; gramian.len()])
+    }
+}
+
+stateless!(Sum);
