@@ -7,6 +7,7 @@
 //! - [`scalarizer`]: one loss per task → the one scalar that is differentiated.
 //! - [`Jacobian`] and [`Gramian`]: the gradients of every task, and how they meet; [`sample_gramian`] for samples.
 //! - [`weighting`]: the Gramian → one weight per task.
+//! - [`aggregator`]: the gradients of all tasks → one gradient, by weights or coordinate by coordinate.
 //! - [`delta_p`] and [`delta_m`]: multi-task against single-task results in one number.
 //!
 //! # One place for the weighted mean
@@ -29,6 +30,7 @@
 //! It knows no layers and no data sets, holds no training loop and reads no files.
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+pub mod aggregator;
 pub mod criterion;
 mod delta;
 mod element_weight;
@@ -41,6 +43,7 @@ mod sample_gramian;
 pub mod scalarizer;
 pub mod weighting;
 
+pub use aggregator::{Aggregated, Aggregator, AggregatorConfig};
 pub use criterion::{Criterion, CriterionConfig, mean_loss, weighted_mean};
 pub use delta::{Change, delta_m, delta_p};
 pub use gramian::Gramian;

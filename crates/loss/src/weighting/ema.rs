@@ -1,5 +1,6 @@
 //! EMA: the weights of another method, smoothed over time.
 //!
+//! Given the weights w_new of the other method, returns
 //!     w ← β w + (1 − β) w_new,   the first w as it comes.
 //! Correlation-reduced: the weights no longer depend on one batch alone, which removes the bias that a weighting from
 //! the same batch as the gradients has. Guarantees of the method hold on average only.

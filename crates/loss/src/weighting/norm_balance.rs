@@ -1,5 +1,6 @@
 //! Norm balancing: every gradient brought to the same length.
 //!
+//! Given the norms of the gradients, returns
 //!     wᵢ = √(mean of ‖gⱼ‖²) / ‖gᵢ‖
 //! the root mean square of all norms over the task's own. Guarantees: no task's scale matters to the direction of the
 //! update. Conflicts are left as they are.

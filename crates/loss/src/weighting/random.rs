@@ -1,5 +1,6 @@
 //! Random gradient weighting: new random weights at every step.
 //!
+//! At every step, whatever the gradients, returns
 //!     w = softmax(z),   z ~ N(0, I)
 //! A baseline that is hard to beat by much. No guarantee.
 //! Reference: Lin, Ye, Zhang and Tsang, "Reasonable Effectiveness of Random Weighting", TMLR 2022,

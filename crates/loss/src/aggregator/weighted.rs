@@ -1,0 +1,50 @@
+//! Weighted: Jᵀw with the weights of a weighting.
+//!
+//! Cost: one pass over the rows for the Gramian, one for the sum.
+
+use taskweave_kernels::{Result, State, Stateful};
+
+use super::{Aggregated, Aggregator};
+use crate::{Jacobian, Weighting};
+
+/// The sum of the gradients by the weights of a weighting.
+///
+/// # Example
+/// ```
+/// use candle_core::{Device, Tensor};
+/// use taskweave_kernels::Named;
+/// use taskweave_loss::{Aggregator, Jacobian, aggregator::Weighted, weighting::Mean};
+/// let row = |x: f64| Named::new([("x", Tensor::new(x, &Device::Cpu)?.into())]);
+/// let jacobian = Jacobian::new(Named::new([("a", row(1.0)?), ("b", row(3.0)?)])?)?;
+/// let found = Weighted::new(Box::new(Mean)).aggregate(&jacobian)?;
+/// assert_eq!(found.gradient["x"].clone().into_dense()?.to_scalar::<f64>()?, 2.0);
+/// assert_eq!(found.weights, Some(vec![0.5, 0.5]));
+/// # Ok::<(), taskweave_kernels::Error>(())
+/// ```
+pub struct Weighted {
+    weighting: Box<dyn Weighting>,
+}
+
+impl Weighted {
+    /// By the weights of this weighting.
+    pub fn new(weighting: Box<dyn Weighting>) -> Self {
+        Self { weighting }
+    }
+}
+
+impl Aggregator for Weighted {
+    fn aggregate(&mut self, jacobian: &Jacobian) -> Result<Aggregated> {
+        let weights = self.weighting.weights(&jacobian.gramian()?)?;
+        Ok(Aggregated { gradient: jacobian.combined(&weights)?, weights: Some(weights) })
+    }
+}
+
+impl Stateful for Weighted {
+    fn save(&self) -> Result<State> {
+        self.weighting.save()
+    }
+
+    fn restore(&mut self, state: &State) -> Result<()> {
+        self.weighting.restore(state)
+    }
+}
