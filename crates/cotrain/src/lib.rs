@@ -15,7 +15,7 @@ pub use comparison::{Comparison, Outcome, Training};
 pub use run::{Checkpoint, Checkpoints, Run};
 pub use sampling::Sampling;
 pub use schedule::Schedule;
-pub use step::{Clip, Step, StepBuilder, StepReport, TaskScore};
+pub use step::{Clip, Heads, Step, StepBuilder, StepReport, TaskScore};
 pub use trainer::{
     Callback, Control, Cosines, EarlyStopping, EpochRecord, History, Monitor, Progress, Trainer,
     TrainerBuilder, Unit,

@@ -4,9 +4,9 @@ use taskweave_heads::{Model, Params};
 use taskweave_kernels::optim::{Adam, Optimizer, OptimizerConfig};
 use taskweave_kernels::{Error, Named, Owner, Result, Rng};
 use taskweave_loss::scalarizer::Sum;
-use taskweave_loss::{Criterion, Scalarizer};
+use taskweave_loss::{Aggregator, Criterion, Scalarizer};
 
-use super::{Clip, Step, block};
+use super::{Aggregation, Clip, Heads, Step, block};
 use crate::{Sampling, Schedule};
 
 /// The parts of a [`Step`].
@@ -15,6 +15,8 @@ use crate::{Sampling, Schedule};
 /// | --- | --- | --- |
 /// | `criterion` | – | the loss of a task; every task needs one |
 /// | `scalarizer` | sum | the losses of the tasks → one scalar |
+/// | `aggregator` | none | the tasks' gradients of the shared parameters → one gradient |
+/// | `heads` | unit | whether the heads learn with the aggregator's weights |
 /// | `optimizer` | Adam, 1e-3 | the update rule; every block has its own state |
 /// | `schedule` | joint | which block is held |
 /// | `sampling` | all | which tasks learn |
@@ -25,6 +27,8 @@ pub struct StepBuilder {
     params: Params,
     criteria: Vec<(String, Box<dyn Criterion>)>,
     scalarizer: Box<dyn Scalarizer>,
+    aggregator: Option<Box<dyn Aggregator>>,
+    heads: Heads,
     optimizer: OptimizerConfig,
     schedule: Schedule,
     sampling: Sampling,
@@ -40,6 +44,8 @@ impl Step {
             params,
             criteria: Vec::new(),
             scalarizer: Box::new(Sum),
+            aggregator: None,
+            heads: Heads::Unit,
             optimizer: OptimizerConfig::Adam(Adam::default()),
             schedule: Schedule::Joint,
             sampling: Sampling::All,
@@ -64,6 +70,41 @@ impl StepBuilder {
     /// The losses of the tasks → one scalar.
     pub fn scalarizer(mut self, scalarizer: Box<dyn Scalarizer>) -> Self {
         self.scalarizer = scalarizer;
+        self
+    }
+
+    /// The tasks' gradients of the shared parameters → one gradient. Rows are the gradients of the losses as the
+    /// scalarizer weighs them, which the sum leaves as they are; a task's own head keeps its own gradient. Costs one
+    /// backward pass of the shared part per task.
+    ///
+    /// # Example
+    /// ```
+    /// # use candle_core::{DType, Device};
+    /// # use taskweave_cotrain::{Heads, Step};
+    /// # use taskweave_heads::{HardSharing, MlpConfig, Network, Params, Regression, Stage};
+    /// # use taskweave_kernels::{Named, Rng};
+    /// # use taskweave_loss::{AggregatorConfig, criterion::Mse};
+    /// # let params = Params::new(&Rng::new(0), DType::F32, &Device::Cpu);
+    /// # let trunk = MlpConfig { inputs: 2, widths: vec![8], dropout: 0.0 }.build(&params.shared())?;
+    /// # let head = Regression::new(&params.task("sum"), trunk.features(), 1)?;
+    /// # let heads = Named::new([("sum", Box::new(head) as Box<dyn Stage>)])?;
+    /// # let model = Network::new(Box::new(HardSharing::new("x", trunk)), heads);
+    /// let method: AggregatorConfig = serde_json::from_str(r#"{"name": "nash_mtl"}"#).unwrap();
+    /// let step = Step::builder(model, params)
+    ///     .criterion("sum", Mse)
+    ///     .aggregator(method.build()?)
+    ///     .heads(Heads::Unit)
+    ///     .build()?;
+    /// # Ok::<(), taskweave_kernels::Error>(())
+    /// ```
+    pub fn aggregator(mut self, aggregator: Box<dyn Aggregator>) -> Self {
+        self.aggregator = Some(aggregator);
+        self
+    }
+
+    /// Whether the heads learn with the aggregator's weights.
+    pub fn heads(mut self, heads: Heads) -> Self {
+        self.heads = heads;
         self
     }
 
@@ -115,6 +156,9 @@ impl StepBuilder {
         self.schedule.check()?;
         self.sampling.check(&tasks)?;
         self.clip.check()?;
+        if self.aggregator.is_none() && self.heads == Heads::Weighted {
+            return Err(Error::parameter("heads", "unit without an aggregator", "weighted"));
+        }
         let optimizers = optimizers(&self.optimizer, &self.params, &known, &*self.scalarizer)?;
         let base = optimizers.values().next().map_or(0.0, Optimizer::rate);
         Ok(Step {
@@ -123,6 +167,7 @@ impl StepBuilder {
             params: self.params,
             criteria,
             scalarizer: self.scalarizer,
+            aggregation: self.aggregator.map(|aggregator| Aggregation { aggregator, heads: self.heads }),
             optimizers,
             schedule: self.schedule,
             sampling: self.sampling,

@@ -5,10 +5,12 @@
 //! | `builder` | the parts of a step, checked against each other |
 //! | `run` | the step itself, over one batch or several as one |
 //! | `pass` | inputs to losses, with every check on the way |
+//! | `aggregation` | one gradient for what the tasks share, from the gradient of each |
 //! | `clip` | what is done to gradients that are too large |
 //! | `saved` | saving and restoring |
 //! | `evaluate` | losses and metrics over a loader |
 
+mod aggregation;
 mod builder;
 mod clip;
 mod evaluate;
@@ -23,6 +25,9 @@ use taskweave_loss::{Criterion, Scalarizer};
 
 use crate::{Sampling, Schedule};
 
+use aggregation::Aggregation;
+
+pub use aggregation::Heads;
 pub use builder::StepBuilder;
 pub use clip::Clip;
 pub use evaluate::TaskScore;
@@ -76,6 +81,7 @@ pub struct Step {
     params: Params,
     criteria: Named<Box<dyn Criterion>>,
     scalarizer: Box<dyn Scalarizer>,
+    aggregation: Option<Aggregation>,
     optimizers: Named<Optimizer>,
     schedule: Schedule,
     sampling: Sampling,
@@ -99,6 +105,9 @@ pub struct StepReport {
     pub value: f64,
     /// ∂value/∂loss of each of those tasks.
     pub weights: Named<f64>,
+    /// The weight that the aggregator has given to each of those tasks; nothing without an aggregator, or with one that
+    /// has no weights.
+    pub aggregated: Option<Named<f64>>,
     /// The 2-norm of all gradients together, before clipping.
     pub gradient_norm: f64,
     /// The block that was held.

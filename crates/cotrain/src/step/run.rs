@@ -9,6 +9,7 @@ use taskweave_kernels::{Error, Kind, Named, Owner, Param, Result, Rng, ops, weig
 use taskweave_loss::scalarizer::Feedback;
 use taskweave_loss::{Gramian, Jacobian, scalarized};
 
+use super::aggregation::{rows_of, rows_on};
 use super::{Step, StepReport, block};
 
 impl Step {
@@ -88,6 +89,7 @@ impl Step {
             losses: Named::default(),
             value: 0.0,
             weights: Named::default(),
+            aggregated: None,
             gradient_norm: 0.0,
             held,
         };
@@ -120,7 +122,11 @@ impl Step {
         report.losses = pass.losses.try_map(|_, loss| scalar(loss))?;
         let step = scalarized(&mut *self.scalarizer, &pass.losses)?;
         (report.value, report.weights) = (scalar(&step.value)?, step.weights);
-        let gradients = differentiate(&tape, &step.value, &self.learning(report.held.as_ref()))?;
+        // What is aggregated is not differentiated twice.
+        let learning = self.learning(report.held.as_ref(), self.aggregation.is_some());
+        let mut gradients = differentiate(&tape, &step.value, &learning)?;
+        let rows = |shared: &_| rows_on(&tape, &pass.losses, &report.weights, shared);
+        report.aggregated = self.aggregate(&mut gradients, report.held.as_ref(), rows)?;
         match self.clip.apply(&gradients) {
             Err(Error::NonFinite { name, .. }) => Err(self.blame(&tape, &pass.losses, &name)),
             Err(other) => Err(other),
@@ -138,7 +144,7 @@ impl Step {
         tasks: &[String],
         report: &mut StepReport,
     ) -> Result<Named<Gradient>> {
-        let learning = self.learning(report.held.as_ref());
+        let learning = self.learning(report.held.as_ref(), false);
         let totals = self.weights(batches, tasks)?;
         let mut losses = Named::new(tasks.iter().map(|task| (task.clone(), 0.0)))?;
         let mut rows = losses.map(|_, _| Named::default());
@@ -181,6 +187,8 @@ impl Step {
                 row.try_map(|_, block| block.map_values(|values| values.affine(weight, 0.0)))?,
             )?;
         }
+        let weighed = |shared: &_| rows_of(rows, &step.weights, shared);
+        report.aggregated = self.aggregate(&mut gradients, report.held.as_ref(), weighed)?;
         (report.losses, report.value, report.weights) = (losses, scalar(&step.value)?, step.weights);
         let (clipped, norm) = self.clip.apply(&gradients)?;
         report.gradient_norm = norm;
@@ -275,12 +283,13 @@ impl Step {
         Ok(sums)
     }
 
-    /// The parameters that are not held.
-    fn learning(&self, held: Option<&Owner>) -> Named<Param> {
+    /// The parameters that are not held; without the shared ones where those are `apart`.
+    fn learning(&self, held: Option<&Owner>, apart: bool) -> Named<Param> {
         let mut learning = Named::default();
         let params = self.params.named().into_iter().chain(self.scalarizer.params());
-        for (name, param) in
-            params.filter(|(_, p)| p.kind.is_trained() && p.kind == Kind::Objective || Some(&p.owner) != held)
+        for (name, param) in params
+            .filter(|(_, p)| p.kind.is_trained() && p.kind == Kind::Objective || Some(&p.owner) != held)
+            .filter(|(_, p)| !apart || p.kind == Kind::Objective || p.owner != Owner::Shared)
         {
             // Names are unique in both sets, and `build` has refused a name that is in both.
             let _ = learning.insert(name, param);

@@ -12,9 +12,11 @@ struct Saved {
     rng: Rng,
     optimizers: Named<serde_json::Value>,
     scalarizer: serde_json::Value,
+    #[serde(default)]
+    aggregator: Option<serde_json::Value>,
 }
 
-/// A saved state fits a step with the same optimizers, the same blocks and the same random stream.
+/// A saved state fits a step with the same optimizers, the same blocks, an aggregator or none, and the same random stream.
 impl Stateful for Step {
     fn save(&self) -> Result<State> {
         let mut tensors = Named::default();
@@ -24,7 +26,11 @@ impl Stateful for Step {
                 .insert(block, keep(&mut tensors, &format!("optimizer/{block}/"), optimizer.save()?)?)?;
         }
         let scalarizer = keep(&mut tensors, "scalarizer/", self.scalarizer.save()?)?;
-        let saved = Saved { done: self.done, rng: self.rng.clone(), optimizers, scalarizer };
+        let aggregator = match &self.aggregation {
+            Some(aggregation) => Some(keep(&mut tensors, "aggregator/", aggregation.aggregator.save()?)?),
+            None => None,
+        };
+        let saved = Saved { done: self.done, rng: self.rng.clone(), optimizers, scalarizer, aggregator };
         Ok(State { tensors, ..State::of(&saved)? })
     }
 
@@ -52,6 +58,14 @@ impl Step {
             optimizer.restore(&pick(state, &format!("optimizer/{block}/"), values)?)?;
         }
         self.scalarizer.restore(&pick(state, "scalarizer/", &saved.scalarizer)?)?;
+        match (&mut self.aggregation, &saved.aggregator) {
+            (Some(aggregation), Some(values)) => {
+                aggregation.aggregator.restore(&pick(state, "aggregator/", values)?)?;
+            }
+            (None, None) => {}
+            (Some(_), None) => return Err(Error::state("step", "an aggregator", "none")),
+            (None, Some(_)) => return Err(Error::state("step", "no aggregator", "one")),
+        }
         self.done = saved.done;
         Ok(())
     }
