@@ -21,7 +21,7 @@ use crate::WeightingConfig;
 #[non_exhaustive]
 pub enum AggregatorConfig {
     /// [`Weighted`] by this weighting.
-    Weighted(WeightingConfig),
+    Weighted(Box<WeightingConfig>),
     /// What looks at every coordinate.
     Coordinates(CoordinatesConfig),
 }
@@ -35,7 +35,7 @@ pub enum CoordinatesConfig {
     TrimmedMean(TrimmedMean),
     /// [`GradDrop`].
     #[serde(rename = "graddrop")]
-    GradDrop(GradDrop),
+    GradDrop(Box<GradDrop>),
 }
 
 impl AggregatorConfig {
@@ -47,7 +47,7 @@ impl AggregatorConfig {
         Ok(match self.clone() {
             Self::Weighted(weighting) => Box::new(Weighted::new(weighting.build()?)),
             Self::Coordinates(CoordinatesConfig::TrimmedMean(aggregator)) => Box::new(aggregator),
-            Self::Coordinates(CoordinatesConfig::GradDrop(aggregator)) => Box::new(aggregator),
+            Self::Coordinates(CoordinatesConfig::GradDrop(aggregator)) => aggregator,
         })
     }
 }
