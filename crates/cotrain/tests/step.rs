@@ -10,9 +10,9 @@ use taskweave_data::Batch;
 use taskweave_heads::{HardSharing, MlpConfig, Network, Params, Regression, Stage};
 use taskweave_kernels::optim::{OptimizerConfig, Sgd};
 use taskweave_kernels::{Error, Kind, Named, Owner, Param, Result, Rng, State, Stateful, Target};
-use taskweave_loss::Scalarizer;
 use taskweave_loss::criterion::{CrossEntropy, Mse};
 use taskweave_loss::scalarizer::{Feedback, Mean};
+use taskweave_loss::{Scalarizer, ScalarizerConfig};
 
 use small::{TASKS, all_values, batch, builder, owners, values};
 
@@ -264,6 +264,27 @@ fn a_scalarizer_trains_its_own_parameters_and_hears_the_losses_after_the_step() 
     assert!((scale.to_scalar::<f64>().unwrap() - expected).abs() < 1e-12);
     let heard = heard.lock().unwrap();
     assert!(heard[0]["sum"] < first.losses["sum"], "{heard:?}");
+}
+
+#[test]
+fn trained_task_weights_learn_with_the_network_are_saved_and_never_decayed() {
+    let config: ScalarizerConfig = serde_json::from_str(r#"{"name": "uncertainty"}"#).unwrap();
+    let trained = || {
+        let sgd = Sgd { lr: 0.1, weight_decay: 0.5, ..Sgd::default() };
+        builder(0.0).0.scalarizer(config.build()).optimizer(OptimizerConfig::Sgd(sgd)).build().unwrap()
+    };
+    let weight =
+        |step: &mut Step| step.scalarizer().params()["uncertainty.sum"].var.to_scalar::<f64>().unwrap();
+    let (mut step, mut expected) = (trained(), 0.0);
+    for i in 0..4 {
+        let loss = step.step(&batch(i, 8)).unwrap().losses["sum"];
+        // ∂/∂s = ½ − ½ e^(−s) L, and no decay.
+        expected -= 0.1 * (0.5 - 0.5 * f64::exp(-expected) * loss);
+        assert!((weight(&mut step) - expected).abs() < 1e-12);
+    }
+    let mut restored = trained();
+    restored.restore(&step.save().unwrap()).unwrap();
+    assert_eq!(weight(&mut restored), weight(&mut step));
 }
 
 #[test]

@@ -144,7 +144,7 @@ impl StepBuilder {
     /// [`Error::Parameter`] for a value out of range or a model without tasks, [`Error::Unknown`] for a task
     /// without a criterion or a criterion, weight or parameter of a task that the model does not have, and
     /// [`Error::Name`] where the scalarizer's parameters share a name with the model's.
-    pub fn build(self) -> Result<Step> {
+    pub fn build(mut self) -> Result<Step> {
         let tasks = self.model.tasks();
         let criteria = Named::new(self.criteria)?;
         let known = Named::new(tasks.iter().map(|task| (task.clone(), ())))?;
@@ -156,6 +156,9 @@ impl StepBuilder {
         self.schedule.check()?;
         self.sampling.check(&tasks)?;
         self.clip.check()?;
+        if let Some(like) = self.params.named().values().next().map(|param| param.var.as_tensor().clone()) {
+            self.scalarizer.prepare(&tasks, like.dtype(), like.device())?;
+        }
         if self.aggregator.is_none() && self.heads == Heads::Weighted {
             return Err(Error::parameter("heads", "unit without an aggregator", "weighted"));
         }

@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Constant, Mean, Scalarizer, Sum};
+use super::{
+    Constant, Cosmos, Dwa, Famo, GeometricMean, ImtlL, LogLoss, Mean, Pbi, Random, Scalarizer, Stch, Sum,
+    Uncertainty, UncertaintySoftmax,
+};
 
 /// Any scalarizer of this crate by name, with its parameters.
 ///
@@ -27,6 +30,28 @@ pub enum ScalarizerConfig {
     Mean(Mean),
     /// [`Constant`].
     Constant(Constant),
+    /// [`LogLoss`].
+    LogLoss(LogLoss),
+    /// [`GeometricMean`].
+    GeometricMean(GeometricMean),
+    /// [`Uncertainty`].
+    Uncertainty(Uncertainty),
+    /// [`UncertaintySoftmax`].
+    UncertaintySoftmax(UncertaintySoftmax),
+    /// [`ImtlL`].
+    ImtlL(ImtlL),
+    /// [`Dwa`].
+    Dwa(Dwa),
+    /// [`Random`].
+    Random(Random),
+    /// [`Stch`].
+    Stch(Stch),
+    /// [`Famo`].
+    Famo(Famo),
+    /// [`Cosmos`].
+    Cosmos(Cosmos),
+    /// [`Pbi`].
+    Pbi(Pbi),
 }
 
 impl ScalarizerConfig {
@@ -36,6 +61,17 @@ impl ScalarizerConfig {
             Self::Sum(scalarizer) => Box::new(scalarizer),
             Self::Mean(scalarizer) => Box::new(scalarizer),
             Self::Constant(scalarizer) => Box::new(scalarizer),
+            Self::LogLoss(scalarizer) => Box::new(scalarizer),
+            Self::GeometricMean(scalarizer) => Box::new(scalarizer),
+            Self::Uncertainty(scalarizer) => Box::new(scalarizer),
+            Self::UncertaintySoftmax(scalarizer) => Box::new(scalarizer),
+            Self::ImtlL(scalarizer) => Box::new(scalarizer),
+            Self::Dwa(scalarizer) => Box::new(scalarizer),
+            Self::Random(scalarizer) => Box::new(scalarizer),
+            Self::Stch(scalarizer) => Box::new(scalarizer),
+            Self::Famo(scalarizer) => Box::new(scalarizer),
+            Self::Cosmos(scalarizer) => Box::new(scalarizer),
+            Self::Pbi(scalarizer) => Box::new(scalarizer),
         }
     }
 }

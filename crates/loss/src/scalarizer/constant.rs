@@ -4,19 +4,19 @@ use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 use taskweave_kernels::{Error, Named, Result, State, Stateful};
 
-use super::{Scalarizer, terms::sum_of};
+use super::{PerTask, Scalarizer, terms::weighed};
 use crate::parameter;
 
 /// Fixed task weights, by task name.
 ///
 /// | parameter | default | range | meaning |
 /// | --- | --- | --- | --- |
-/// | `weights` | required | ≥ 0, one per task | factor of the loss of each task |
+/// | `weights` | required | ≥ 0, one per task | factor of the loss of each task, by name or in order |
 ///
 /// A task that is absent from a batch leaves its weight unused; the others are not rescaled.
 ///
 /// # Errors
-/// [`Error::Unknown`] for the loss of a task without a weight.
+/// [`Error::Unknown`] for the loss of a task without a weight, [`Error::Shape`] for a list of another length.
 ///
 /// # Example
 /// ```
@@ -32,7 +32,7 @@ use crate::parameter;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Fields")]
 pub struct Constant {
-    weights: Named<f64>,
+    weights: PerTask,
 }
 
 impl Constant {
@@ -40,17 +40,14 @@ impl Constant {
     ///
     /// # Errors
     /// [`Error::Parameter`] for a weight that is negative or not finite.
-    pub fn new(weights: Named<f64>) -> Result<Self> {
-        for (task, weight) in weights.iter() {
-            parameter::non_negative(&format!("weight of task `{task}`"), *weight)?;
-        }
-        Ok(Self { weights })
+    pub fn new(weights: impl Into<PerTask>) -> Result<Self> {
+        Ok(Self { weights: weights.into().checked("weight", parameter::non_negative)? })
     }
 }
 
 impl Scalarizer for Constant {
     fn scalarize(&mut self, losses: &Named<Tensor>) -> Result<Tensor> {
-        sum_of(losses, |task, loss| Ok((loss * *self.weights.require("task", task)?)?))
+        weighed(losses, &self.weights.of("weights", losses)?)
     }
 }
 
@@ -67,7 +64,7 @@ impl Stateful for Constant {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Fields {
-    weights: Named<f64>,
+    weights: PerTask,
 }
 
 impl TryFrom<Fields> for Constant {
