@@ -1,7 +1,8 @@
 //! Dynamic weight average: a task whose loss falls more slowly counts for more.
 //!
+//! Given the mean losses of the last two epochs, the value is Σ wᵢLᵢ with
 //!     w = K softmax(r / T),   rᵢ = L̄ᵢ(t − 1) / L̄ᵢ(t − 2)
-//! with the mean losses of the last two epochs; w = 1 until there are two. Over the K tasks that are present; a task without
+//! and w = 1 until there are two. Over the K tasks that are present; a task without
 //! two epochs has r = 1. Guarantees: Σ w = K.
 //! Reference: Liu, Johns and Davison, "End-to-End Multi-Task Learning with Attention", CVPR 2019,
 //! <https://arxiv.org/abs/1803.10704>.

@@ -1,5 +1,6 @@
 //! Random loss weighting: new random weights at every step.
 //!
+//! At every step, whatever the losses,
 //!     value = Σ wᵢLᵢ,   w = softmax(z),   z ~ N(0, I)
 //! over the tasks that are present. A baseline that is hard to beat by much. Guarantees: Σ w = 1.
 //! Reference: Lin, Ye, Zhang and Tsang, "Reasonable Effectiveness of Random Weighting", TMLR 2022,

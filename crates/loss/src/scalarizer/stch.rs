@@ -1,5 +1,6 @@
 //! Smooth Tchebycheff scalarization: the largest weighted loss, smoothed.
 //!
+//! Given the losses of the tasks,
 //!     value = μ log Σ exp(tᵢ / μ),   tᵢ = λᵢ (Lᵢ − zᵢ),   or tᵢ = λᵢ log(Lᵢ / nᵢ) with a nadir n
 //! with preferences λ and the ideal z. For μ → 0 it is max tᵢ. The largest exponent is taken out before anything is divided
 //! by μ. λ is 1/K by default, over the K tasks that are present. Guarantees: for a small μ every Pareto optimum is the

@@ -1,5 +1,6 @@
 //! Soft optimal uncertainty weighting: weights from the softmax of the inverse losses.
 //!
+//! Given the losses of the tasks,
 //!     value = Σ wᵢLᵢ,   w = softmax(1 / (T Lᵢ)),   no gradient through w.
 //! The optimal uncertainty of a loss is known in closed form (σᵢ² ∝ Lᵢ), so that nothing has to be trained; the softmax
 //! with a temperature keeps a small loss from taking all. Guarantees: Σ w = 1. Losses must be > 0.
