@@ -30,6 +30,9 @@ pub fn check_all(table: &[Row]) {
     the_number_of_threads_changes_no_bit(table);
     a_tape_gives_the_same_bits(table);
     one_gradient_alone_is_the_same(table);
+    strided_arguments_give_the_same(table);
+    broadcast_arguments_have_the_sum_of_the_gradients(table);
+    a_result_that_is_used_twice_has_the_sum_of_both(table);
 }
 
 fn gradients_equal_central_differences(table: &[Row]) {
@@ -93,6 +96,84 @@ fn one_gradient_alone_is_the_same(table: &[Row]) {
     }
 }
 
+/// Every second number of each row of a longer tensor.
+fn strided_arguments_give_the_same(table: &[Row]) {
+    for row in table {
+        let apart = |v: &Var| {
+            Var::from_tensor(&Tensor::stack(&[v.as_tensor(), &v.neg().unwrap()], v.rank()).unwrap())
+        };
+        let bases: Vec<Var> = arguments(row, DType::F64).iter().map(|v| apart(v).unwrap()).collect();
+        let views: Vec<Tensor> = bases
+            .iter()
+            .map(|b| b.narrow(b.rank() - 1, 0, 1).unwrap().squeeze(b.rank() - 1).unwrap())
+            .collect();
+        let grads = objective(row, &views).backward().unwrap();
+        for (i, (base, expected)) in bases.iter().zip(gradients(row, DType::F64)).enumerate() {
+            let name = format!("{}, argument {i} strided", row.name);
+            let found = flat(grads.get(base).unwrap());
+            assert_close(&name, &found.iter().copied().step_by(2).collect::<Vec<_>>(), &expected, 1e-14);
+            assert!(found.iter().skip(1).step_by(2).all(|v| *v == 0.0), "{name}");
+        }
+    }
+}
+
+/// One number in every place.
+fn broadcast_arguments_have_the_sum_of_the_gradients(table: &[Row]) {
+    for row in table {
+        let starts: Vec<Var> =
+            (0..row.shapes.len()).map(|i| Var::new(0.3 + 0.2 * i as f64, &Device::Cpu).unwrap()).collect();
+        let views: Vec<Tensor> = starts
+            .iter()
+            .zip(&row.shapes)
+            .map(|(v, shape)| v.broadcast_as(shape.as_slice()).unwrap())
+            .collect();
+        let dense: Vec<Var> = views
+            .iter()
+            .map(|v| Var::from_tensor(&v.detach().force_contiguous().unwrap()).unwrap())
+            .collect();
+        let tensors: Vec<Tensor> = dense.iter().map(|v| v.as_tensor().clone()).collect();
+        let (found, expected) =
+            (objective(row, &views).backward().unwrap(), objective(row, &tensors).backward().unwrap());
+        for (i, (start, dense)) in starts.iter().zip(&dense).enumerate() {
+            let values = flat(expected.get(dense).unwrap());
+            let scale: f64 = values.iter().map(|v| v.abs()).sum::<f64>().max(1.0);
+            let found = flat(found.get(start).unwrap())[0];
+            let sum: f64 = values.iter().sum();
+            assert!(
+                (found - sum).abs() <= 1e-12 * scale,
+                "{}, argument {i} broadcast: {found}, {sum}",
+                row.name
+            );
+        }
+    }
+}
+
+/// The result and its square, whose gradient is that of one use with the weights w + 2 y.
+fn a_result_that_is_used_twice_has_the_sum_of_both(table: &[Row]) {
+    for row in table {
+        let vars = arguments(row, DType::F64);
+        let tensors: Vec<Tensor> = vars.iter().map(|v| v.as_tensor().clone()).collect();
+        let twice = |y: &Tensor| {
+            let both = ((y * counts(y)).unwrap() + y.sqr().unwrap()).unwrap();
+            both.sum_all().unwrap()
+        };
+        let once = |y: &Tensor| {
+            let weights = (counts(y) + (y.detach() * 2.0).unwrap()).unwrap();
+            (y * weights).unwrap().sum_all().unwrap()
+        };
+        let expected = once(&(row.f)(&tensors).unwrap()).backward().unwrap();
+        let found = twice(&(row.f)(&tensors).unwrap()).backward().unwrap();
+        let (loss, tape) = record(|| Ok(twice(&(row.f)(&tensors)?))).unwrap();
+        let taped = tape.backward(&[(&loss, None)], &tensors.iter().collect::<Vec<_>>()).unwrap();
+        for (i, var) in vars.iter().enumerate() {
+            let name = format!("{}, argument {i} of a result used twice", row.name);
+            let expected = flat(expected.get(var).unwrap());
+            assert_close(&name, &flat(found.get(var).unwrap()), &expected, 1e-12);
+            assert_close(&name, &flat(&taped.dense(var).unwrap().unwrap()), &expected, 1e-12);
+        }
+    }
+}
+
 pub fn arguments(row: &Row, dtype: DType) -> Vec<Var> {
     let mut rng = Rng::new(11).fork(row.name);
     let argument = |shape: &Vec<usize>| {
@@ -106,10 +187,15 @@ pub fn arguments(row: &Row, dtype: DType) -> Vec<Var> {
 /// A scalar of the result in which every element counts differently.
 pub fn objective(row: &Row, arguments: &[Tensor]) -> Tensor {
     let y = (row.f)(arguments).unwrap();
+    let weights = counts(&y);
+    (y * weights).unwrap().sum_all().unwrap()
+}
+
+/// How much each element counts.
+fn counts(y: &Tensor) -> Tensor {
     let mut rng = Rng::new(12);
     let weights: Vec<f64> = (0..y.elem_count()).map(|_| rng.normal()).collect();
-    let weights = Tensor::from_vec(weights, y.shape(), &Device::Cpu).unwrap().to_dtype(y.dtype()).unwrap();
-    (y * weights).unwrap().sum_all().unwrap()
+    Tensor::from_vec(weights, y.shape(), &Device::Cpu).unwrap().to_dtype(y.dtype()).unwrap()
 }
 
 pub fn gradients(row: &Row, dtype: DType) -> Vec<Vec<f64>> {
