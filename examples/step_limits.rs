@@ -1,7 +1,7 @@
 //! How a training step compares with what the machine can do, and how it grows.
 //!
 //! `work` sets the multiplications of a step against those of a large matrix product in the same run, `growth` the
-//! cost of a Jacobian step against its number of tasks, `threads` one thread against two, and `memory` watches the
+//! cost of one gradient per task against their number, `threads` one thread against two, and `memory` watches the
 //! resident memory over many steps.
 
 mod step_workloads;
@@ -42,7 +42,7 @@ struct Arguments {
 enum Part {
     /// Operations per second beside those of a large matrix product
     Work,
-    /// A Jacobian step with 2, 4, 8, 16, 32 tasks beside forward + K × backward
+    /// The gradients of 2, 4, 8, 16, 32 tasks beside forward + K × backward, without the update
     Growth,
     /// One thread beside two
     Threads,
@@ -121,23 +121,29 @@ fn growth(runs: u32) -> Result<Rows> {
     let mut rows = Rows::new();
     for (label, build) in [("mlp8", mlp8::with_tasks as Build), ("cnn2", cnn2::with_tasks as Build)] {
         for tasks in [2, 4, 8, 16, 32] {
-            let mut stepper = Stepper::on(build(Draw::new(&Device::Cpu), tasks)?, Objectives::Tasks)?;
-            let forward = median(&seconds(runs, || stepper.step(StepMode::Forward))?);
-            let (losses, tape) = record(|| stepper.workload.losses())?;
-            let backward = median(&seconds(runs, || stepper.trunk_backward(&losses, &tape))?);
-            drop((losses, tape));
-            let jacobian = median(&seconds(runs, || stepper.step(StepMode::Jacobian))?);
-            let expected = forward + tasks as f64 * backward;
-            let metrics = [
-                ("forward ms", vec![1e3 * forward]),
-                ("backward ms", vec![1e3 * backward]),
-                ("jacobian ms", vec![1e3 * jacobian]),
-                ("of forward + K × backward", vec![jacobian / expected]),
-            ];
-            rows.push((format!("{label}, {tasks} tasks"), Named::new(metrics)?));
+            let stepper = Stepper::on(build(Draw::new(&Device::Cpu), tasks)?, Objectives::Tasks)?;
+            rows.push((format!("{label}, {tasks} tasks"), growth_of(stepper, tasks, runs)?));
         }
     }
     Ok(rows)
+}
+
+/// Forward, backward and Jacobian in turn, so that other load meets all of them.
+fn growth_of(mut stepper: Stepper, tasks: usize, runs: u32) -> Result<Named<Vec<f64>>> {
+    let (losses, tape) = record(|| stepper.workload.losses())?;
+    let Some(gradients) = stepper.gradients(StepMode::Jacobian)? else { return Ok(Named::default()) };
+    let mut times = [const { Vec::new() }; 5];
+    for _ in 0..runs {
+        times[0].extend(seconds(1, || stepper.gradients(StepMode::Forward).map(drop))?);
+        times[1].extend(seconds(1, || stepper.trunk_backward(&losses, &tape))?);
+        times[2].extend(seconds(1, || stepper.gradients(StepMode::Jacobian).map(drop))?);
+        times[3].extend(seconds(1, || stepper.update(&gradients))?);
+    }
+    let expected = |i: usize| times[0][i] + tasks as f64 * times[1][i];
+    times[4] = (0..runs as usize).map(|i| times[2][i] / expected(i)).collect();
+    let names = ["forward ms", "backward ms", "jacobian ms", "update ms"];
+    let columns = names.iter().zip(&times).map(|(name, times)| (*name, vec![1e3 * median(times)]));
+    Named::new(columns.chain([("of forward + K × backward", vec![median(&times[4])])]))
 }
 
 fn threads(runs: u32) -> Result<Rows> {

@@ -20,6 +20,8 @@ pub enum StepMode {
     Ew,
     /// One gradient per task, or per sample, aggregated by UPGrad
     Jacobian,
+    /// As `ew`; so called beside a peer that compiles that step
+    Compile,
 }
 
 /// What has a gradient of its own.
@@ -70,19 +72,29 @@ impl Stepper {
 
     /// One step.
     pub fn step(&mut self, mode: StepMode) -> Result<()> {
-        let gradients = match mode {
-            StepMode::Forward => {
-                no_grad(|| self.workload.losses())?;
-                return Ok(());
-            }
-            StepMode::Ew => {
+        match self.gradients(mode)? {
+            Some(gradients) => self.update(&gradients),
+            None => Ok(()),
+        }
+    }
+
+    /// The update.
+    pub fn update(&mut self, gradients: &Named<Gradient>) -> Result<()> {
+        self.optimizer.step(gradients)
+    }
+
+    /// All of a step but the update; a mode without gradients has none.
+    pub fn gradients(&self, mode: StepMode) -> Result<Option<Named<Gradient>>> {
+        match mode {
+            StepMode::Forward => no_grad(|| self.workload.losses()).map(|_| None),
+            StepMode::Ew | StepMode::Compile => {
                 let (losses, tape) = record(|| self.workload.losses())?;
-                gradients_of(&tape, &losses.values().map(|loss| (loss, None)).collect::<Vec<_>>(), &self.all)?
+                let seeds: Vec<_> = losses.values().map(|loss| (loss, None)).collect();
+                gradients_of(&tape, &seeds, &self.all).map(Some)
             }
-            StepMode::Jacobian if self.objectives == Objectives::Samples => self.sample_wise()?,
-            StepMode::Jacobian => self.task_wise()?,
-        };
-        self.optimizer.step(&gradients)
+            StepMode::Jacobian if self.objectives == Objectives::Samples => self.sample_wise().map(Some),
+            StepMode::Jacobian => self.task_wise().map(Some),
+        }
     }
 
     /// The gradient of the first task for what all share, from a recorded forward pass.
