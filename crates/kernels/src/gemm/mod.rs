@@ -1,14 +1,17 @@
 //! Matrix products on slices.
 #![allow(unsafe_code)]
 
+mod end;
 mod matrix;
 #[cfg(target_arch = "x86_64")]
 mod turned;
 
 use std::marker::PhantomData;
 
+pub(crate) use end::{End, Floor};
 pub(crate) use matrix::{Matrix, MatrixMut};
 
+use crate::math::Exp;
 use crate::ops::host::Real;
 
 /// What becomes of the values that a product is written over.
@@ -66,14 +69,44 @@ pub(crate) fn multiply_shared<T: Real>(onto: Onto, out: &mut [T], a: Matrix<'_, 
 /// # Panics
 /// As [`multiply`].
 pub(crate) fn product_of<T: Real>(a: Matrix<'_, T>, b: Matrix<'_, T>) -> Vec<T> {
-    let (count, depth) = (a.size[0] * b.size[1], a.size[1]);
-    if depth == 0 {
-        return vec![T::zero(); count];
+    if a.size[1] == 0 {
+        return vec![T::zero(); a.size[0] * b.size[1]];
     }
+    written(a.size[0], b.size[1], |out| product(Onto::Nothing, out, [a, b], threads(a, b)))
+}
+
+/// [`product_of`] and its end, in one pass where a kernel does both.
+///
+/// # Panics
+/// As [`multiply`], and for a bias of another length than a row.
+pub(crate) fn product_ended<T: Exp>(a: Matrix<'_, T>, b: Matrix<'_, T>, end: End<'_, T>) -> Vec<T> {
+    #[cfg(target_arch = "x86_64")]
+    if let (Some(a), Some(b)) = (singles(a), singles(b))
+        && turned::pays(&a, &b)
+    {
+        let sums = turned::Sums { onto: Onto::Nothing, end: end.singles() };
+        return written(a.size[0], b.size[1], |out: MatrixMut<'_, T>| {
+            if let Some(start) = T::singles_mut(out.start) {
+                let out = MatrixMut { start, size: out.size, step: out.step, values: PhantomData };
+                turned::product(sums, out, [a, b], parts(threads(a, b)));
+            }
+        });
+    }
+    let mut values = product_of(a, b);
+    end.apply(&mut values);
+    values
+}
+
+/// The values that `write`, which is given all of them as a matrix in rows, has written.
+fn written<T: Real>(rows: usize, columns: usize, write: impl FnOnce(MatrixMut<'_, T>)) -> Vec<T> {
+    let count = rows * columns;
     let mut values = Vec::with_capacity(count);
-    let size = [a.size[0], b.size[1]];
-    let out = MatrixMut { start: values.as_mut_ptr(), size, step: size[1], values: PhantomData };
-    product(Onto::Nothing, out, [a, b], threads(a, b));
+    write(MatrixMut {
+        start: values.as_mut_ptr(),
+        size: [rows, columns],
+        step: columns,
+        values: PhantomData,
+    });
     // SAFETY: there is room for `count` values, and a product that is not added to anything has written each.
     unsafe { values.set_len(count) };
     values
@@ -84,6 +117,11 @@ fn threads<T>(a: Matrix<'_, T>, b: Matrix<'_, T>) -> gemm::Parallelism {
         true => gemm::Parallelism::Rayon(0),
         false => gemm::Parallelism::None,
     }
+}
+
+#[cfg(target_arch = "x86_64")]
+fn parts(threads: gemm::Parallelism) -> usize {
+    if let gemm::Parallelism::None = threads { 1 } else { rayon::current_num_threads() }
 }
 
 fn dense<T>(out: &mut [T], rows: usize, columns: usize) -> MatrixMut<'_, T> {
@@ -110,9 +148,8 @@ fn product<T: Real>(
     if let (Some(a), Some(b), Some(start)) = (singles(a), singles(b), T::singles_mut(out.start))
         && turned::pays(&a, &b)
     {
-        let parts = if let gemm::Parallelism::None = threads { 1 } else { rayon::current_num_threads() };
         let out = MatrixMut { start, size: out.size, step: out.step, values: PhantomData };
-        return turned::product(onto, out, [a, b], parts);
+        return turned::product(turned::Sums { onto, end: End::default() }, out, [a, b], parts(threads));
     }
     // SAFETY: `out` is the only access to its m · n elements, in rows `out.step` apart, and `a` and `b` are live
     // slices in which the last element of either matrix lies, and with it every index i·row_step + j·column_step

@@ -1,34 +1,38 @@
 //! Products a · bᵀ of f32 matrices in rows, for processors with AVX-512.
 //!
-//! Both factors run along the inner dimension in memory, so that both have to be turned before they can be multiplied
-//! with vectors across the columns. A general product packs them number by number; here blocks of 16 × 16 are turned in
-//! registers. It pays where few rows of `a` share the work of packing `b`, as in a linear layer of a small batch.
+//! Both factors run along the inner dimension in memory, so that a general product packs both, number by number. Here only
+//! `a` is packed, blocks of 16 × 16 of it turned in registers: its rows lie across the vectors, the numbers of `b` are
+//! read one by one from where they are, and the sums are turned back when they are written. It pays where `a` has few
+//! rows, as in a linear layer of a small batch.
 //!
-//! Blocks of 512 rows of `b` and up to 256 of the inner dimension stay in the cache, and 14 rows of `a` at a time meet
+//! Blocks of up to 256 rows of `a` and 512 of the inner dimension stay in the cache, and 14 rows of `b` at a time meet
 //! 32 of them in 28 vectors of sums. Every number is summed in one order, whatever the split among threads.
 #![allow(unsafe_code)]
 
 use std::arch::x86_64::{
     __m512, __mmask16, _mm512_add_ps, _mm512_castpd_ps, _mm512_castps_pd, _mm512_fmadd_ps, _mm512_load_ps,
-    _mm512_mask_storeu_ps, _mm512_maskz_loadu_ps, _mm512_set1_ps, _mm512_setzero_ps, _mm512_shuffle_f32x4,
-    _mm512_store_ps, _mm512_unpackhi_pd, _mm512_unpackhi_ps, _mm512_unpacklo_pd, _mm512_unpacklo_ps,
+    _mm512_mask_storeu_ps, _mm512_maskz_loadu_ps, _mm512_max_ps, _mm512_set1_ps, _mm512_setzero_ps,
+    _mm512_shuffle_f32x4, _mm512_store_ps, _mm512_unpackhi_pd, _mm512_unpackhi_ps, _mm512_unpacklo_pd,
+    _mm512_unpacklo_ps,
 };
 use std::cell::RefCell;
 use std::ops::Range;
 
-use super::{Matrix, MatrixMut, Onto};
+use super::{End, Floor, Matrix, MatrixMut, Onto};
 
 /// Numbers of a vector.
 const LANES: usize = 16;
-/// Rows of `a` whose sums are in registers at a time.
+/// Rows of `b` whose sums are in registers at a time.
 const ROWS: usize = 14;
-/// Vectors of columns whose sums are in registers at a time.
+/// Vectors of rows of `a` whose sums are in registers at a time.
 const WIDE: usize = 2;
+/// Rows of `a` that lie side by side in a panel.
+const PANEL: usize = LANES * WIDE;
 /// The most of the inner dimension that is summed at a time.
-const DEPTH: usize = 256;
-/// Rows of `b` that are packed at a time.
-const BLOCK: usize = 512;
-/// The most rows of `a` for which packing `b` this way pays.
+const DEPTH: usize = 512;
+/// Rows of `a` that are packed at a time.
+const BLOCK: usize = 256;
+/// The most rows of `a` for which this pays.
 const FEW: usize = 1024;
 
 /// Whether a product of these sizes is faster here.
@@ -38,23 +42,32 @@ pub(super) fn pays(a: &Matrix<'_, f32>, b: &Matrix<'_, f32>) -> bool {
     along && large && a.size[0] <= FEW && is_x86_feature_detected!("avx512f")
 }
 
+/// Where the sums of a product go.
+#[derive(Clone, Copy)]
+pub(super) struct Sums<'a> {
+    pub(super) onto: Onto,
+    /// What is done to them once they are complete.
+    pub(super) end: End<'a, f32>,
+}
+
 /// `out += a · bᵀ` or `out = a · bᵀ`, the columns of `out` split into `parts` for rayon's current pool; `b` is given as
 /// the transpose that is meant.
 ///
 /// # Panics
 /// Where the sizes do not fit together, or [`pays`] does not hold.
-pub(super) fn product(onto: Onto, out: MatrixMut<'_, f32>, [a, b]: [Matrix<'_, f32>; 2], parts: usize) {
+pub(super) fn product(sums: Sums<'_>, out: MatrixMut<'_, f32>, [a, b]: [Matrix<'_, f32>; 2], parts: usize) {
     assert!(pays(&a, &b) && out.size == [a.size[0], b.size[1]] && a.size[1] == b.size[0], "matrix sizes");
     assert!(a.fits() && b.fits(), "matrix sizes and their memory");
-    split(onto, out, [a, b], parts);
+    assert!(sums.end.bias.is_none_or(|bias| bias.len() == b.size[1]), "bias of a product");
+    split(sums, out, [a, b], parts);
 }
 
-fn split(onto: Onto, out: MatrixMut<'_, f32>, [a, b]: [Matrix<'_, f32>; 2], parts: usize) {
+fn split(sums: Sums<'_>, out: MatrixMut<'_, f32>, [a, b]: [Matrix<'_, f32>; 2], parts: usize) {
     let columns = b.size[1];
-    let half = (columns / 2).next_multiple_of(LANES * WIDE);
+    let half = (columns / 2).next_multiple_of(ROWS);
     if parts < 2 || half >= columns {
         // SAFETY: `pays` has found AVX-512.
-        return unsafe { serial(onto, out, [a, b]) };
+        return unsafe { serial(sums, out, [a, b]) };
     }
     let (left, right) = out.split_at_column(half);
     let rows = |first: usize, count: usize| Matrix {
@@ -62,10 +75,19 @@ fn split(onto: Onto, out: MatrixMut<'_, f32>, [a, b]: [Matrix<'_, f32>; 2], part
         size: [b.size[0], count],
         ..b
     };
+    let (first, last) = (sums.of(0..half), sums.of(half..columns));
     rayon::join(
-        || split(onto, left, [a, rows(0, half)], parts / 2),
-        || split(onto, right, [a, rows(half, columns - half)], parts - parts / 2),
+        || split(first, left, [a, rows(0, half)], parts / 2),
+        || split(last, right, [a, rows(half, columns - half)], parts - parts / 2),
     );
+}
+
+impl Sums<'_> {
+    /// The same for some of the columns.
+    fn of(self, columns: Range<usize>) -> Self {
+        let bias = self.end.bias.and_then(|bias| bias.get(columns));
+        Self { end: End { bias, ..self.end }, ..self }
+    }
 }
 
 /// Numbers that a vector holds, aligned for it.
@@ -79,35 +101,45 @@ thread_local! {
 }
 
 #[target_feature(enable = "avx512f")]
-fn serial(onto: Onto, mut out: MatrixMut<'_, f32>, [a, b]: [Matrix<'_, f32>; 2]) {
+fn serial(sums: Sums<'_>, mut out: MatrixMut<'_, f32>, [a, b]: [Matrix<'_, f32>; 2]) {
     let ([rows, depth], columns) = (a.size, b.size[1]);
     let step = depth.div_ceil(depth.div_ceil(DEPTH));
-    let room = step * (1 + BLOCK / LANES);
+    let room = step * BLOCK.min(rows.next_multiple_of(PANEL)) / LANES;
     PACKED.with_borrow_mut(|packed| {
         packed.resize(room.max(packed.len()), Lanes([0.0; LANES]));
-        let (a_panel, b_panels) = packed[..room].split_at_mut(step);
-        for left in (0..columns).step_by(BLOCK) {
-            let block = left..columns.min(left + BLOCK);
+        for top in (0..rows).step_by(BLOCK) {
+            let block = top..rows.min(top + BLOCK);
             for first in (0..depth).step_by(step) {
                 let along = first..depth.min(first + step);
-                for (panel, from) in b_panels.chunks_mut(step * WIDE).zip(block.clone().step_by(LANES * WIDE))
-                {
-                    let some = from..block.end.min(from + LANES * WIDE);
-                    pack(panel, (b.values, b.step[1]), [some, along.clone()]);
+                for (panel, some) in packed.chunks_mut(step * WIDE).zip(panels(&block)) {
+                    pack(panel, (a.values, a.step[0]), [some, along.clone()]);
                 }
-                let onto = if first == 0 { onto } else { Onto::Sum };
-                for top in (0..rows).step_by(ROWS) {
-                    let some = top..rows.min(top + ROWS);
-                    pack(a_panel, (a.values, a.step[0]), [some.clone(), along.clone()]);
-                    for (panel, from) in b_panels.chunks(step * WIDE).zip(block.clone().step_by(LANES * WIDE))
-                    {
-                        let place = [some.clone(), from..block.end.min(from + LANES * WIDE)];
-                        write(onto, &mut out, place, [&a_panel[..along.len()], panel]);
+                let onto = if first == 0 { sums.onto } else { Onto::Sum };
+                let end = if along.end == depth { sums.end } else { End::default() };
+                for left in (0..columns).step_by(ROWS) {
+                    let some = left..columns.min(left + ROWS);
+                    let factor = Along { values: &b.values[left * b.step[1] + first..], step: b.step[1] };
+                    for (panel, rows) in packed.chunks(step * WIDE).zip(panels(&block)) {
+                        let panel = &panel[..along.len() * rows.len().div_ceil(LANES)];
+                        write(Sums { onto, end }, &mut out, [rows, some.clone()], (factor, panel));
                     }
                 }
             }
         }
     });
+}
+
+/// Some rows, as many at a time as a panel has.
+fn panels(rows: &Range<usize>) -> impl Iterator<Item = Range<usize>> + use<> {
+    let end = rows.end;
+    rows.clone().step_by(PANEL).map(move |from| from..end.min(from + PANEL))
+}
+
+/// Rows of numbers that begin `step` apart.
+#[derive(Clone, Copy)]
+struct Along<'a> {
+    values: &'a [f32],
+    step: usize,
 }
 
 /// Turns some rows of a matrix over a part of its inner dimension: `panel[k · vectors + v]` holds the k-th number of
@@ -173,35 +205,39 @@ fn turn(rows: [__m512; LANES]) -> [__m512; LANES] {
     columns
 }
 
-/// Adds the product of two panels to a place of `out`, or writes it there.
+/// Adds the product of a panel and up to 14 rows of `b` to a place of `out`, or writes it there.
 #[target_feature(enable = "avx512f")]
 fn write(
-    onto: Onto,
+    Sums { onto, end }: Sums<'_>,
     out: &mut MatrixMut<'_, f32>,
     [rows, columns]: [Range<usize>; 2],
-    panels: [&[Lanes]; 2],
+    factors: (Along<'_>, &[Lanes]),
 ) {
-    let (count, mut rows) = (rows.len(), out.some(rows));
-    let mut store = |i: usize, v: usize, sum: __m512| {
-        let from = columns.start + v * LANES;
-        let columns = from..columns.end.min(from + LANES);
-        let (place, mask) = (rows.place(i, &columns), first(columns.len()));
+    let (mask, bias) = (first(columns.len()), end.bias.map(|bias| load(&bias[columns.clone()])));
+    let mut store = |row: usize, sum: __m512| {
+        let place = out.place(row, &columns);
         // SAFETY: as many numbers of the row as the mask has begin at `place`. They are read only where something was
         // written to them before.
         unsafe {
             let before = || _mm512_maskz_loadu_ps(mask, place);
             let sum = if onto == Onto::Sum { _mm512_add_ps(before(), sum) } else { sum };
-            _mm512_mask_storeu_ps(place, mask, sum);
+            _mm512_mask_storeu_ps(place, mask, ended(end.floor, sum, bias));
         }
     };
     macro_rules! tiles {
         ($($count:literal),+) => {
-            match (count, columns.len() > LANES) {
-                $(($count, true) => sums::<$count, 2>(panels).into_iter().enumerate().for_each(|(i, sums)| {
-                    store(i, 0, sums[0]);
-                    store(i, 1, sums[1]);
-                }),
-                ($count, false) => sums::<$count, 1>(panels).into_iter().enumerate().for_each(|(i, sums)| store(i, 0, sums[0])),)+
+            match (columns.len(), rows.len() > LANES) {
+                $(($count, true) => {
+                    let sums = sums::<$count, 2>(factors);
+                    for v in 0..2 {
+                        let some = rows.clone().skip(v * LANES);
+                        turn(side_by_side(&sums, v)).into_iter().zip(some).for_each(|(sum, row)| store(row, sum));
+                    }
+                },
+                ($count, false) => {
+                    let sums = side_by_side(&sums::<$count, 1>(factors), 0);
+                    turn(sums).into_iter().zip(rows.clone()).for_each(|(sum, row)| store(row, sum));
+                },)+
                 _ => {}
             }
         };
@@ -209,20 +245,41 @@ fn write(
     tiles!(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14);
 }
 
-/// Row i, vector v: Σₖ a[k][i] · b[k][v].
+/// The v-th vectors of sums, and zeros where there are no more.
 #[target_feature(enable = "avx512f")]
-fn sums<const M: usize, const V: usize>([a, b]: [&[Lanes]; 2]) -> [[__m512; V]; M] {
+fn side_by_side<const M: usize, const V: usize>(sums: &[[__m512; V]; M], v: usize) -> [__m512; LANES] {
+    let mut square = [_mm512_setzero_ps(); LANES];
+    square.iter_mut().zip(sums).for_each(|(vector, sums)| *vector = sums[v]);
+    square
+}
+
+/// What becomes of complete sums; a NaN stays one.
+#[target_feature(enable = "avx512f")]
+fn ended(floor: Floor, sums: __m512, bias: Option<__m512>) -> __m512 {
+    let sums = bias.map_or(sums, |bias| _mm512_add_ps(sums, bias));
+    match floor {
+        Floor::None => sums,
+        Floor::Zero => _mm512_max_ps(_mm512_setzero_ps(), sums),
+    }
+}
+
+/// Row i of `b`, vector v of the panel: Σₖ b[i][k] · panel[k][v].
+#[target_feature(enable = "avx512f")]
+fn sums<const M: usize, const V: usize>((b, panel): (Along<'_>, &[Lanes])) -> [[__m512; V]; M] {
+    let depth = panel.len() / V;
+    let rows: [&[f32]; M] = std::array::from_fn(|i| &b.values[i * b.step..][..depth]);
     let mut sums = [[_mm512_setzero_ps(); V]; M];
-    for (a, b) in a.iter().zip(b.chunks_exact(V)) {
-        let mut row = [_mm512_setzero_ps(); V];
-        for (vector, lanes) in row.iter_mut().zip(b) {
+    for (k, lanes) in panel.chunks_exact(V).enumerate() {
+        let mut vectors = [_mm512_setzero_ps(); V];
+        for (vector, lanes) in vectors.iter_mut().zip(lanes) {
             // SAFETY: `lanes` are 16 numbers, aligned to 64 bytes.
             *vector = unsafe { _mm512_load_ps(lanes.0.as_ptr()) };
         }
-        for (sums, a) in sums.iter_mut().zip(&a.0) {
-            let a = _mm512_set1_ps(*a);
-            for (sum, b) in sums.iter_mut().zip(&row) {
-                *sum = _mm512_fmadd_ps(a, *b, *sum);
+        for (sums, row) in sums.iter_mut().zip(&rows) {
+            // SAFETY: k is below `depth`, which is the length of every row.
+            let factor = _mm512_set1_ps(unsafe { *row.get_unchecked(k) });
+            for (sum, vector) in sums.iter_mut().zip(&vectors) {
+                *sum = _mm512_fmadd_ps(factor, *vector, *sum);
             }
         }
     }
@@ -252,7 +309,7 @@ mod tests {
             for (out, (onto, parts)) in
                 outs.iter_mut().zip([(Onto::Nothing, 1), (Onto::Nothing, 3), (Onto::Sum, 2)])
             {
-                product(onto, MatrixMut::rows(out, n), factors, parts);
+                product(Sums { onto, end: End::default() }, MatrixMut::rows(out, n), factors, parts);
             }
             assert_eq!(outs[0], outs[1]);
             for (i, out) in outs[0].iter().enumerate() {
@@ -265,12 +322,33 @@ mod tests {
     }
 
     #[test]
+    fn complete_sums_get_the_bias_and_the_floor_once() {
+        let [m, n, k] = [9, 70, 600];
+        let (a, b, bias) = (numbers(m * k, 0.37), numbers(n * k, 0.73), numbers(n, 0.9));
+        let factors = [Matrix::rows(&a, k), Matrix::rows(&b, k).transposed()];
+        if !pays(&factors[0], &factors[1]) {
+            return;
+        }
+        let [mut plain, mut ended] = [vec![0.0; m * n], vec![0.0; m * n]];
+        let sums = |end| Sums { onto: Onto::Nothing, end };
+        product(sums(End::default()), MatrixMut::rows(&mut plain, n), factors, 1);
+        let end = End { bias: Some(&bias), floor: Floor::Zero };
+        product(sums(end), MatrixMut::rows(&mut ended, n), factors, 2);
+        for (i, (plain, ended)) in plain.iter().zip(&ended).enumerate() {
+            let sum = plain + bias[i % n];
+            assert_eq!(*ended, if sum < 0.0 { 0.0 } else { sum }, "{i}");
+        }
+        assert!(ended.contains(&0.0) && ended.iter().any(|x| *x > 0.0));
+    }
+
+    #[test]
     fn only_the_columns_given_are_written() {
         let (a, b) = (numbers(8 * 16, 0.3), numbers(16 * 16, 0.7));
         let factors = [Matrix::rows(&a, 16), Matrix::rows(&b, 16).transposed()];
         if pays(&factors[0], &factors[1]) {
             let mut out = vec![-7.0; 8 * 20];
-            product(Onto::Nothing, MatrixMut::block(&mut out, [8, 16], 20), factors, 2);
+            let sums = Sums { onto: Onto::Nothing, end: End::default() };
+            product(sums, MatrixMut::block(&mut out, [8, 16], 20), factors, 2);
             assert!(out.chunks(20).all(|row| row[16..] == [-7.0; 4] && row[..16].iter().all(|x| *x != -7.0)));
         }
     }

@@ -6,9 +6,11 @@ use candle_core::{Tensor, WithDType};
 use rayon::prelude::*;
 
 use super::activation::{Activation, Kept};
+use super::fresh::fresh;
 use super::host::{self, for_real};
+use super::lanes;
 use crate::autograd::{Call, Function, Gradient, Samples, apply, one_by_one};
-use crate::gemm::{Matrix, product_of};
+use crate::gemm::{End, Floor, Matrix, product_ended, product_of};
 use crate::math::Exp;
 use crate::rows::cross_products;
 use crate::simd::wide;
@@ -16,6 +18,9 @@ use crate::{Error, Result};
 
 /// Rows whose sum is taken before it is added to the others', so that sums do not depend on the threads.
 const ROWS: usize = 128;
+
+/// Rows whose inner products with one weight are taken at a time.
+const SHORT: usize = 32;
 
 /// `x Wᵀ + b` over the last dimension.
 ///
@@ -78,18 +83,19 @@ pub fn linear_then(
     inputs.extend(bias);
     for_real!(x.dtype(), T => {
         let [rows, out] = [shape[..shape.len() - 1].iter().product(), shape[shape.len() - 1]];
-        let mut y = product::<T>(&host::read(&input)?, &host::read(&matrix)?, [rows, out]);
         let bias = bias_values.as_ref().map(host::read::<T>).transpose()?;
-        let kept = match activation.keeps() {
-            Kept::Output => {
-                end(&mut y, bias.as_deref(), activation);
-                None
-            }
+        let affine = |activation| Ok::<_, Error>(affine::<T>(
+            (&host::read(&input)?, &host::read(&matrix)?, bias.as_deref()),
+            [rows, out],
+            activation,
+        ));
+        let (y, kept) = match activation.keeps() {
+            Kept::Output => (affine(activation)?, None),
             Kept::Input => {
-                end(&mut y, bias.as_deref(), Activation::Identity);
+                let mut y = affine(Activation::Identity)?;
                 let kept = Tensor::from_slice(&y, shape.as_slice(), x.device())?;
                 activation.map(&mut y);
-                Some(kept)
+                (y, Some(kept))
             }
         };
         apply(Linear { activation, kept }, &inputs, y, shape)
@@ -132,38 +138,63 @@ pub(super) fn product<T: Exp>(x: &[T], weight: &[T], [rows, out]: [usize; 2]) ->
     if x.is_empty() || weight.is_empty() {
         return vec![T::zero(); rows * out];
     }
+    if out == 1 {
+        return row_dots(x, weight);
+    }
     product_of(Matrix::rows(x, x.len() / rows), Matrix::rows(weight, weight.len() / out).transposed())
 }
 
-fn end<T: Exp>(y: &mut [T], bias: Option<&[T]>, activation: Activation) {
-    match bias {
-        Some(bias) => finish(y, bias, activation),
-        None => activation.map(y),
-    }
+/// The inner product of every row with one weight: bound by reading the rows, so that all threads read.
+fn row_dots<T: Exp>(x: &[T], weight: &[T]) -> Vec<T> {
+    fresh(x.len() / weight.len(), SHORT, |start, dots: &mut [T]| {
+        wide(
+            #[inline(always)]
+            || {
+                let rows = x[start * weight.len()..].chunks_exact(weight.len());
+                for (dot, row) in dots.iter_mut().zip(rows) {
+                    *dot = T::from_f64(lanes::sums(row, weight, |a, b| [a * b])[0]);
+                }
+            },
+        );
+    })
+}
+
+/// An activation of x Wᵀ + b, in one pass over the sums where a kernel does that.
+fn affine<T: Exp>(
+    (x, weight, bias): (&[T], &[T], Option<&[T]>),
+    [rows, out]: [usize; 2],
+    activation: Activation,
+) -> Vec<T> {
+    let end = end(bias, activation);
+    let mut y = if out == 1 || x.is_empty() || weight.is_empty() {
+        let mut y = product(x, weight, [rows, out]);
+        end.apply(&mut y);
+        y
+    } else {
+        let weight = Matrix::rows(weight, weight.len() / out);
+        product_ended(Matrix::rows(x, x.len() / rows), weight.transposed(), end)
+    };
+    after_floor(&mut y, activation);
+    y
 }
 
 /// An activation of y + b, in place.
 pub(super) fn finish<T: Exp>(y: &mut [T], bias: &[T], activation: Activation) {
-    match activation {
-        Activation::Relu => shifted(y, bias, |y| Activation::Relu.value(y)),
-        _ => {
-            shifted(y, bias, |y| y);
-            activation.map(y);
-        }
-    }
+    end(Some(bias), activation).apply(y);
+    after_floor(y, activation);
 }
 
-fn shifted<T: Exp>(y: &mut [T], bias: &[T], f: impl Fn(T) -> T + Sync) {
-    y.par_chunks_mut(bias.len().max(1) * ROWS).for_each(|rows| {
-        wide(
-            #[inline(always)]
-            || {
-                for row in rows.chunks_mut(bias.len()) {
-                    row.iter_mut().zip(bias).for_each(|(y, &b)| *y = f(*y + b));
-                }
-            },
-        );
-    });
+/// The part of an affine map's end that a product can have.
+fn end<T>(bias: Option<&[T]>, activation: Activation) -> End<'_, T> {
+    let floor = if activation == Activation::Relu { Floor::Zero } else { Floor::None };
+    End { bias, floor }
+}
+
+/// The rest of it.
+fn after_floor<T: Exp>(y: &mut [T], activation: Activation) {
+    if activation != Activation::Relu {
+        activation.map(y);
+    }
 }
 
 /// Adds the bias to every row.
