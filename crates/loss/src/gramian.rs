@@ -50,6 +50,32 @@ impl Gramian {
         Ok(gramian)
     }
 
+    /// A Gramian from the inner products of gradients, row by row.
+    ///
+    /// # Errors
+    /// As for [`Gramian::new`]; [`Error::NonFinite`] names the task whose gradient holds a NaN or an infinity.
+    ///
+    /// # Example
+    /// ```
+    /// use taskweave_loss::Gramian;
+    /// let gramian = Gramian::of_products(["class", "mask"], &[9.0, -12.0, -12.0, 25.0])?;
+    /// assert_eq!(gramian[(1, 0)], -12.0);
+    /// assert!(Gramian::of_products(["class", "mask"], &[9.0, f64::NAN, f64::NAN, f64::NAN]).is_err());
+    /// # Ok::<(), taskweave_kernels::Error>(())
+    /// ```
+    pub fn of_products<N: Into<String>>(
+        tasks: impl IntoIterator<Item = N>,
+        products: &[f64],
+    ) -> Result<Self> {
+        let tasks: Vec<String> = tasks.into_iter().map(Into::into).collect();
+        let rows: Vec<&[f64]> = products.chunks(tasks.len().max(1)).collect();
+        let square = |(i, row): (usize, &&[f64])| row.get(i).is_some_and(|square| !square.is_finite());
+        if let Some((task, _)) = tasks.iter().zip(rows.iter().enumerate()).find(|(_, row)| square(*row)) {
+            return Err(Error::non_finite("gradient", task));
+        }
+        Self::new(tasks, &rows)
+    }
+
     /// How many tasks there are.
     pub fn len(&self) -> usize {
         self.tasks.len()

@@ -97,12 +97,7 @@ impl Jacobian {
             let products = inner_products(&block)?;
             sums.iter_mut().zip(products).for_each(|(sum, product)| *sum += product);
         }
-        for (i, task) in self.rows.names().enumerate() {
-            if !sums[i * size + i].is_finite() {
-                return Err(Error::non_finite("gradient", task));
-            }
-        }
-        Gramian::new(self.rows.names(), &sums.chunks(size.max(1)).collect::<Vec<_>>())
+        Gramian::of_products(self.rows.names(), &sums)
     }
 
     /// Jᵀ w: the weighted sum of the gradients of all tasks, block by block.
