@@ -111,7 +111,8 @@ impl Objectives<'_> {
                 Gramian::of_products(self.slopes.names(), &scaled(&products, &factors))?
             }
         };
-        let weights = weighting.weights(&gramian)?;
+        let losses = self.losses.values().copied().collect();
+        let weights = weighting.weights(&gramian.with_losses(losses)?)?;
         let weights = weights.iter().zip(&divisors).map(|(weight, divisor)| weight / divisor);
         Named::new(self.slopes.names().map(String::from).zip(weights))
     }
@@ -129,7 +130,7 @@ impl Objectives<'_> {
             false => Vec::new(),
         };
         let divisors = normalize.divisors(&norms, self.losses)?;
-        let jacobian = self.scaled_rows(&found, &divisors)?;
+        let jacobian = self.scaled_rows(&found, &divisors)?.with_losses(self.losses.clone())?;
         let Aggregated { gradient, weights } = aggregator.aggregate(&jacobian)?;
         let gradient = gradient.try_map(|_, block| times(block, factor))?;
         let own = self.slopes.values().zip(&divisors).map(|(slope, divisor)| factor * slope / divisor);
