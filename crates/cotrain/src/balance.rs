@@ -31,8 +31,8 @@ use crate::Schedule;
 
 pub use config::{BalanceConfig, GradientsConfig};
 pub use convention::{Heads, Normalize, Scale};
-pub(crate) use rows::{Balanced, Rows, times};
 use rows::Last;
+pub(crate) use rows::{Balanced, Rows, times};
 
 /// What makes one gradient of several losses, and the conventions that it does it by.
 ///

@@ -274,9 +274,8 @@ fn trained_task_weights_learn_with_the_network_are_saved_and_never_decayed() {
         let balance = Balance::losses(config.build());
         builder(0.0).0.balance(balance).optimizer(OptimizerConfig::Sgd(sgd)).build().unwrap()
     };
-    let weight = |step: &Step| {
-        step.save().unwrap().tensors["balance/scalarizer/sum"].to_scalar::<f64>().unwrap()
-    };
+    let weight =
+        |step: &Step| step.save().unwrap().tensors["balance/scalarizer/sum"].to_scalar::<f64>().unwrap();
     let (mut step, mut expected) = (trained(), 0.0);
     for i in 0..4 {
         let loss = step.step(&batch(i, 8)).unwrap().losses["sum"];

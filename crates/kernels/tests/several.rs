@@ -236,6 +236,9 @@ fn targets_that_are_no_parameters_are_refused() {
     })
     .unwrap();
     for target in [&z, &losses] {
-        assert!(matches!(tape.sample_products(&[(&losses, None)], &[&w, target]), Err(Error::Parameter { .. })));
+        assert!(matches!(
+            tape.sample_products(&[(&losses, None)], &[&w, target]),
+            Err(Error::Parameter { .. })
+        ));
     }
 }

@@ -52,14 +52,16 @@ impl Step {
         let weights = self.weights(std::slice::from_ref(batch), &present)?;
         let held = report.held.as_ref();
         let (learning, seam) = (self.learning(held, &Named::default()), self.seam(held));
-        let (pass, tape) =
-            autograd::record(|| self.pass_at(batch, &present, Mode::Train(&rng), seam))?;
+        let balanced = self.balanced(held);
+        let (pass, tape) = autograd::record(|| self.pass_at(batch, &present, Mode::Train(&rng), seam))?;
         let mut at_seam = Named::default();
         for (task, loss) in pass.losses.iter() {
             let share = loss.affine(share(&weights, totals, task)?, 0.0)?;
             *sums.losses.require_mut("task", task)? += scalar(&share)?;
-            let [own, features] = pass.cuts.differentiate(&tape, &share, &learning)?;
-            add(sums.rows.require_mut("task", task)?, own)?;
+            let [behind, before, features] = pass.cuts.differentiate(&tape, &share, &learning)?;
+            sums.seams.trained |= before.names().any(|name| balanced.contains(name));
+            let row = sums.rows.require_mut("task", task)?;
+            [behind, before].into_iter().try_for_each(|gradients| add(row, gradients))?;
             at_seam.insert(task, features)?;
         }
         sums.seams.add(&at_seam)

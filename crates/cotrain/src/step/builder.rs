@@ -5,7 +5,9 @@ use taskweave_kernels::optim::{Adam, Optimizer, OptimizerConfig};
 use taskweave_kernels::{Error, Named, Owner, Param, Result, Rng};
 use taskweave_loss::Criterion;
 
+use super::seam::untrained;
 use super::{Clip, Step, block};
+use crate::balance::Gradients;
 use crate::{Balance, Sampling, Schedule};
 
 /// The parts of a [`Step`].
@@ -120,7 +122,8 @@ impl StepBuilder {
     /// # Errors
     /// [`Error::Parameter`] for a value out of range or a model without tasks, [`Error::Unknown`] for a task
     /// without a criterion or a criterion, weight or parameter of a task that the model does not have, and
-    /// [`Error::Name`] where the scalarizer's parameters share a name with the model's.
+    /// [`Error::Name`] where the scalarizer's parameters share a name with the model's. Conventions of the balance that
+    /// nothing here could keep are [`Error::Parameter`] too.
     pub fn build(mut self) -> Result<Step> {
         let tasks = self.model.tasks();
         let criteria = Named::new(self.criteria)?;
@@ -137,6 +140,11 @@ impl StepBuilder {
             self.balance.scalarizer_mut().prepare(&tasks, like.dtype(), like.device())?;
         }
         self.balance.check(&self.schedule)?;
+        let representation = matches!(self.balance.gradients(), Gradients::Representation(_));
+        let learns = |param: &Param| param.kind.is_trained() && param.owner == Owner::Shared;
+        if representation && !self.params.named().values().any(learns) {
+            return Err(untrained());
+        }
         let optimizers = optimizers(&self.optimizer, &self.params, &known, self.balance.objective())?;
         let base = optimizers.values().next().map_or(0.0, Optimizer::rate);
         Ok(Step {

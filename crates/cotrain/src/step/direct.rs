@@ -86,11 +86,7 @@ impl Step {
 }
 
 /// The parameters of the tasks at hand that have no gradient yet: those that lie in the trunk, behind a seam that is cut.
-fn missing(
-    learning: &Named<Param>,
-    gradients: &Named<Gradient>,
-    losses: &Named<Tensor>,
-) -> Named<Param> {
+fn missing(learning: &Named<Param>, gradients: &Named<Gradient>, losses: &Named<Tensor>) -> Named<Param> {
     let mut missing = learning.clone();
     for (name, param) in learning.iter() {
         let at_hand = matches!(&param.owner, Owner::Task(task) if losses.contains(task));

@@ -78,11 +78,18 @@ pub(super) struct AtSeams {
     products: Vec<f64>,
     /// Whether two tasks have shared a feature.
     met: bool,
+    /// Whether the features have led to a shared parameter.
+    pub(super) trained: bool,
 }
 
 impl AtSeams {
     pub(super) fn new(tasks: &[String]) -> Self {
-        Self { tasks: tasks.to_vec(), products: vec![0.0; tasks.len() * tasks.len()], met: false }
+        Self {
+            tasks: tasks.to_vec(),
+            products: vec![0.0; tasks.len() * tasks.len()],
+            met: false,
+            trained: false,
+        }
     }
 
     /// Adds those of one batch, of the tasks that it has.
@@ -125,11 +132,17 @@ impl Rows for KeptAtSeams {
     }
 
     fn rows(&mut self) -> Result<Named<Named<Gradient>>> {
-        Err(Error::parameter("batches of a step", "one, for an aggregator of features without weights", "more"))
+        Err(Error::parameter(
+            "batches of a step",
+            "one, for an aggregator of features without weights",
+            "more",
+        ))
     }
 
     fn combined(&mut self, weights: &[f64]) -> Result<Named<Gradient>> {
-        let found = self.kept.combined(weights)?;
-        if found.is_empty() { Err(untrained()) } else { Ok(found) }
+        match self.seams.trained {
+            true => self.kept.combined(weights),
+            false => Err(untrained()),
+        }
     }
 }

@@ -116,7 +116,7 @@ impl Step {
         Ok(report)
     }
 
-    fn update(&mut self, gradients: Named<Gradient>) -> Result<()> {
+    pub(super) fn update(&mut self, gradients: Named<Gradient>) -> Result<()> {
         let params = self.params.named();
         let mut blocks: Named<Named<Gradient>> = self.optimizers.map(|_, _| Named::default());
         for (name, gradient) in gradients {
@@ -155,7 +155,7 @@ impl Step {
     }
 
     /// Runs `f`, and gives the buffers that `which` selects the values back that they had before.
-    fn keeping_buffers<T>(
+    pub(super) fn keeping_buffers<T>(
         &mut self,
         which: impl Fn(&Param) -> bool,
         f: impl FnOnce(&mut Self) -> Result<T>,

@@ -48,7 +48,9 @@ impl<'a> OfSamples<'a> {
     fn seeds(&self, weights: Option<&[f64]>) -> Result<Vec<(&'a Tensor, Option<Tensor>)>> {
         let seed = |(losses, factors): &(&'a Tensor, Vec<f64>)| {
             let values: Vec<f64> = match weights {
-                Some(weights) => factors.iter().zip(weights).map(|(factor, weight)| factor * weight).collect(),
+                Some(weights) => {
+                    factors.iter().zip(weights).map(|(factor, weight)| factor * weight).collect()
+                }
                 None => factors.clone(),
             };
             let cotangent = Tensor::from_vec(values, losses.dims(), losses.device())?;

@@ -39,18 +39,18 @@ impl Cuts {
         Ok(self.copies.require("features", &format!("features {place}"))?.var.as_tensor().clone())
     }
 
-    /// The gradients of a loss with respect to parameters on both sides of the seam, and with respect to the features.
+    /// The gradients of a loss with respect to parameters behind the seam, those before it, and the features.
     pub(super) fn differentiate(
         &self,
         tape: &Tape,
         loss: &Tensor,
         params: &Named<Param>,
-    ) -> Result<[Named<Gradient>; 2]> {
+    ) -> Result<[Named<Gradient>; 3]> {
         let all: Vec<&Tensor> = targets(params).into_iter().chain(targets(&self.copies)).collect();
         let mut found = tape.backward(&[(loss, None)], &all)?;
-        let (mut own, features) = (taken(&mut found, params), taken(&mut found, &self.copies));
-        add(&mut own, self.through(tape, &features, params)?)?;
-        Ok([own, features])
+        let (behind, features) = (taken(&mut found, params), taken(&mut found, &self.copies));
+        let before = self.through(tape, &features, params)?;
+        Ok([behind, before, features])
     }
 
     /// The gradients of losses by these weights with respect to parameters before the seam.

@@ -5,7 +5,9 @@ use taskweave_cotrain::{Balance, StepReport};
 use taskweave_data::Batch;
 use taskweave_kernels::{Error, Target};
 
-use super::four::{TASKS, aggregators, batch, close, coordinate_wise, of, part, scalarizers, step, weightings, with_tasks};
+use super::four::{
+    TASKS, aggregators, batch, close, coordinate_wise, of, part, scalarizers, step, weightings, with_tasks,
+};
 use super::small::all_values;
 
 /// The same batch, in which only some samples of some tasks have labels.
@@ -22,7 +24,12 @@ fn sparse(batch: &Batch, labeled: impl Fn(usize, usize) -> bool) -> Batch {
 
 /// Trains by the whole and by its parts, and returns the reports.
 #[track_caller]
-fn both(name: &str, make: impl Fn() -> Balance, wholes: &[Batch], cut: impl Fn(&Batch) -> Vec<Batch>) -> [StepReport; 2] {
+fn both(
+    name: &str,
+    make: impl Fn() -> Balance,
+    wholes: &[Batch],
+    cut: impl Fn(&Batch) -> Vec<Batch>,
+) -> [StepReport; 2] {
     let ((mut one, expected), (mut many, found)) = (step(make()), step(make()));
     let mut reports = None;
     for whole in wholes {
@@ -116,7 +123,8 @@ fn a_missing_task_is_left_out_of_the_balance() {
 #[test]
 fn losses_are_the_weighted_means_over_the_batches_that_have_the_task() {
     let whole = batch(0, 8);
-    let parts = [with_tasks(&part(&whole, 0, 4), &["sum", "product"]), with_tasks(&part(&whole, 4, 4), &["sum"])];
+    let parts =
+        [with_tasks(&part(&whole, 0, 4), &["sum", "product"]), with_tasks(&part(&whole, 4, 4), &["sum"])];
     let (mut many, _) = step(of("parameters", r#"{"name": "upgrad"}"#));
     let report = many.step_over(&parts).unwrap();
     let (mut one, _) = step(Balance::default());

@@ -106,7 +106,9 @@ fn weights_are_computed_anew_after_so_many_steps_or_for_other_tasks() {
             step.step(&batch(i, 8)).unwrap().aggregated.unwrap().values().copied().collect::<Vec<_>>()
         };
         let all: Vec<Vec<f64>> = (0..7).map(|i| weights(&mut step, i)).collect();
-        assert!(all[0] == all[1] && all[1] == all[2] && all[2] != all[3] && all[3] == all[5] && all[5] != all[6]);
+        assert!(
+            all[0] == all[1] && all[1] == all[2] && all[2] != all[3] && all[3] == all[5] && all[5] != all[6]
+        );
         let few = with_tasks(&batch(7, 8), &["sum", "second"]);
         let report = step.step(&few).unwrap();
         assert_eq!(report.aggregated.unwrap().names().collect::<Vec<_>>(), ["sum", "second"]);

@@ -17,8 +17,8 @@ pub const TASKS: [&str; 4] = ["sum", "product", "first", "second"];
 const GIVEN: [&str; 6] = [
     r#"{"name": "constant", "weights": [1.0, 2.0, 0.5, 0.25]}"#,
     r#"{"name": "stch", "mu": 0.5}"#,
-    r#"{"name": "cosmos", "preference": [1.0, 2.0, 0.5, 0.25]}"#,
-    r#"{"name": "pbi", "preference": [1.0, 2.0, 0.5, 0.25]}"#,
+    r#"{"name": "cosmos", "preference": [1.0, 2.0, 0.5, 0.25], "lambda": 1.0}"#,
+    r#"{"name": "pbi", "preference": [1.0, 2.0, 0.5, 0.25], "theta": 0.5}"#,
     r#"{"name": "ema", "of": {"name": "mgda"}}"#,
     r#"{"name": "every", "steps": 2, "of": {"name": "norm_balance"}}"#,
 ];

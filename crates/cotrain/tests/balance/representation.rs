@@ -3,12 +3,14 @@
 use candle_core::{Tensor, Var};
 use taskweave_cotrain::{Balance, Schedule, Step};
 use taskweave_data::Batch;
-use taskweave_heads::{Backbone, Features, HardSharing, Linear, Mode, Model, Network, Params, Regression, Stage};
+use taskweave_heads::{
+    Backbone, Features, HardSharing, Linear, Mode, Model, Network, Params, Regression, Stage,
+};
 use taskweave_kernels::{Error, Named, Owner, Result};
 use taskweave_loss::criterion::Mse;
 use taskweave_loss::{Jacobian, WeightingConfig, mean_loss};
 
-use super::four::{TASKS, aggregators, batch, close, of, on, params, step, with_tasks};
+use super::four::{TASKS, aggregators, batch, close, of, on, params, part, step, with_tasks};
 use super::small::{all_values, values};
 
 const SUM: &str = r#"{"name": "sum"}"#;
@@ -55,7 +57,10 @@ fn every_method_trains_the_trunk() {
         let before = values(&params, &Owner::Shared);
         step.step(&batch(0, 8)).unwrap();
         let after = values(&params, &Owner::Shared);
-        assert!(before.iter().zip(&after).any(|(a, b)| a != b) && after.iter().all(|v| v.is_finite()), "{text}");
+        assert!(
+            before.iter().zip(&after).any(|(a, b)| a != b) && after.iter().all(|v| v.is_finite()),
+            "{text}"
+        );
     }
 }
 
@@ -90,7 +95,8 @@ fn coordinates_are_those_of_the_features() {
         column.sort_by(f64::total_cmp);
         (column[1] + column[2]) / 2.0
     };
-    let cotangent = Tensor::from_vec((0..rows[0].len()).map(middle).collect(), features.shape(), features.device());
+    let cotangent =
+        Tensor::from_vec((0..rows[0].len()).map(middle).collect(), features.shape(), features.device());
     let expected = descended(&params, &features, &cotangent.unwrap());
     assert_eq!(step.step(&batch(0, 8)).unwrap().aggregated, None);
     close("trimmed mean", &values(&params, &Owner::Shared), &expected, 1e-12);
@@ -125,7 +131,8 @@ impl Model for Odd {
 
     fn share(&self, inputs: &Named<Tensor>, mode: Mode<'_>) -> Result<Named<Tensor>> {
         // Operations of candle at the seam, whose results are inside of its graph.
-        let [left, right] = [0, 1].map(|i| Ok::<_, Error>(self.trunks[i].forward(&inputs["x"], mode)?.tanh()?));
+        let [left, right] =
+            [0, 1].map(|i| Ok::<_, Error>(self.trunks[i].forward(&inputs["x"], mode)?.tanh()?));
         let (left, right) = (left?, right?);
         let own = self.own.forward(&right, mode)?.tanh()?;
         Named::new([("sum", left.clone()), ("product", left), ("first", own), ("second", right)])
@@ -144,9 +151,13 @@ fn whatever_lies_at_the_seam_learns_as_by_the_losses() {
     for heads in [r#""unit""#, r#""weighted""#] {
         let build = |gradients: &str| {
             let method = r#"{"name": "constant", "weights": [2.0, 0.5, 3.0, 0.25]}"#;
-            let text = format!(r#"{{"gradients": {{"of": "{gradients}", "method": {method}}}, "heads": {heads}}}"#);
+            let text =
+                format!(r#"{{"gradients": {{"of": "{gradients}", "method": {method}}}, "heads": {heads}}}"#);
             let params = params();
-            (on(Odd::new(&params), params.clone()).balance(super::four::balance(&text)).build().unwrap(), params)
+            (
+                on(Odd::new(&params), params.clone()).balance(super::four::balance(&text)).build().unwrap(),
+                params,
+            )
         };
         let ((mut one, found), (mut other, expected)) = (build("representation"), build("parameters"));
         let start = all_values(&found);
@@ -193,18 +204,54 @@ fn tasks_that_share_no_features_are_refused() {
     }
 }
 
+/// Shared parameters behind the seam alone.
+struct Late {
+    layer: Linear,
+    heads: Named<Linear>,
+}
+
+impl Model for Late {
+    fn tasks(&self) -> Vec<String> {
+        TASKS.map(String::from).to_vec()
+    }
+
+    fn share(&self, inputs: &Named<Tensor>, _: Mode<'_>) -> Result<Named<Tensor>> {
+        Named::new(TASKS.map(|task| (task, inputs["x"].clone())))
+    }
+
+    fn heads(&self, features: &Named<Tensor>, mode: Mode<'_>) -> Result<Named<Tensor>> {
+        features.try_map(|task, x| self.heads[task].forward(&self.layer.forward(x, mode)?, mode))
+    }
+}
+
+#[test]
+fn a_trunk_that_ends_before_it_begins_is_refused() {
+    let params = params();
+    let head = |task| (task, Linear::new(&params.task(task), 5, 1).unwrap());
+    let heads = Named::new(TASKS.map(head)).unwrap();
+    let model = Late { layer: Linear::new(&params.shared(), 2, 5).unwrap(), heads };
+    let mut step = on(model, params).balance(of("representation", SUM)).build().unwrap();
+    let whole = batch(0, 8);
+    assert!(refusal(&mut step, &whole).contains("a trunk with shared parameters"));
+    let error = step.step_over(&[part(&whole, 0, 4), part(&whole, 4, 4)]).unwrap_err().to_string();
+    assert!(error.contains("a trunk with shared parameters"), "{error}");
+}
+
 #[test]
 fn a_trunk_that_learns_nothing_is_refused() {
     let (params, features) = (params(), Features::Vector { width: 2 });
-    let head = |task| (task, Box::new(Regression::new(&params.task(task), features, 1).unwrap()) as Box<dyn Stage>);
+    let head =
+        |task| (task, Box::new(Regression::new(&params.task(task), features, 1).unwrap()) as Box<dyn Stage>);
     let heads = Named::new(TASKS.map(head)).unwrap();
     let model = Network::new(Box::new(HardSharing::new("x", Backbone::new(Vec::new(), features))), heads);
-    let mut step = on(model, params).balance(of("representation", SUM)).build().unwrap();
-    assert!(refusal(&mut step, &batch(0, 8)).contains("a trunk with shared parameters"));
+    let error = on(model, params).balance(of("representation", SUM)).build().err().unwrap().to_string();
+    assert!(error.contains("a trunk with shared parameters"), "{error}");
     let (builder, _) = super::four::builder();
     let alternating = builder.schedule(Schedule::Alternating { period: 1 });
     let error = alternating.balance(of("representation", SUM)).build().err().unwrap().to_string();
     assert!(error.contains("joint where representation gradients are balanced"), "{error}");
     let (builder, _) = super::four::builder();
-    assert!(builder.schedule(Schedule::Alternating { period: 1 }).balance(Balance::default()).build().is_ok());
+    assert!(
+        builder.schedule(Schedule::Alternating { period: 1 }).balance(Balance::default()).build().is_ok()
+    );
 }

@@ -52,9 +52,14 @@ fn the_weighted_step_is_that_of_every_sample_by_its_weight() {
         let losses = Named::new((0..5).map(loss)).unwrap();
         let mut balanced = params.named();
         if heads == Heads::Unit {
-            TASKS.iter().flat_map(|task| ["bias", "weight"].map(|end| format!("task.{task}.out.{end}"))).for_each(
-                |name| drop(balanced.remove(&name).unwrap_or_else(|| panic!("no {name} in {:?}", params.named().names().collect::<Vec<_>>()))),
-            );
+            TASKS
+                .iter()
+                .flat_map(|task| ["bias", "weight"].map(|end| format!("task.{task}.out.{end}")))
+                .for_each(|name| {
+                    drop(balanced.remove(&name).unwrap_or_else(|| {
+                        panic!("no {name} in {:?}", params.named().names().collect::<Vec<_>>())
+                    }))
+                });
         }
         let jacobian = Jacobian::of(&losses, &balanced).unwrap();
         let weights = UpGrad.weights(&jacobian.gramian().unwrap()).unwrap();

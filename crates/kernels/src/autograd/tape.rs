@@ -148,7 +148,8 @@ impl Node {
             Samples::Apart => !own[i],
             Samples::Whole => !passed[i],
         };
-        let apart = self.output.rank() > 1 && (0..self.inputs.len()).all(fits) || is_seed && !own.contains(&true);
+        let apart =
+            self.output.rank() > 1 && (0..self.inputs.len()).all(fits) || is_seed && !own.contains(&true);
         match apart && self.output.dims().first() == Some(&batch) {
             true => Ok(()),
             false => Err(Error::parameter(
