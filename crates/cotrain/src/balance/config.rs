@@ -69,7 +69,7 @@ pub enum GradientsConfig {
     /// [`Balance::samples`].
     Samples {
         /// The method.
-        method: WeightingConfig,
+        method: Box<WeightingConfig>,
     },
 }
 
