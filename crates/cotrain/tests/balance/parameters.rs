@@ -2,9 +2,12 @@
 
 use candle_core::Tensor;
 use taskweave_cotrain::{Balance, Heads, Schedule, Step, StepBuilder};
-use taskweave_heads::{Linear, Mode, Model, Params, Stage};
+use taskweave_heads::{HardSharing, Linear, MlpConfig, Mode, Model, Network, Params, Regression, Stage};
 use taskweave_kernels::{Named, Owner, Result};
+use taskweave_loss::criterion::Mse;
 use taskweave_loss::scalarizer::Constant;
+use taskweave_loss::weighting::{UpGrad, Weighting};
+use taskweave_loss::{Jacobian, mean_loss};
 
 use super::four;
 use super::small::{all_values, batch, builder, owners, values};
@@ -78,6 +81,36 @@ fn weighted_heads_need_weights() {
     let mut step = weighted(four::of("parameters", r#"{"name": "graddrop"}"#)).unwrap();
     let error = step.step(&batch(0, 8)).unwrap_err();
     assert!(error.to_string().contains("unit where the aggregator has no weights"), "{error}");
+}
+
+/// Layers so wide for so few samples that the products of their gradients are cheaper than the gradients, against the rows
+/// that candle takes.
+#[test]
+fn gradients_that_are_not_stored_are_weighed_as_those_that_are() {
+    let params = four::params();
+    let trunk = MlpConfig { inputs: 2, widths: vec![40, 50], dropout: 0.0 }.build(&params.shared()).unwrap();
+    let head = |task: &str| Box::new(Regression::new(&params.task(task), trunk.features(), 1).unwrap());
+    let heads = Named::new(four::TASKS.map(|task| (task, head(task) as Box<dyn Stage>))).unwrap();
+    let model = Network::new(Box::new(HardSharing::new("x", trunk)), heads);
+    let balance = four::of("parameters", r#"{"name": "upgrad"}"#);
+    let mut step = four::on(model, params.clone()).balance(balance).build().unwrap();
+    let batch = four::batch(0, 2);
+    let predictions = step.model().forward(&batch.inputs, Mode::Eval).unwrap();
+    let losses = predictions.try_map(|task, x| mean_loss(&Mse, x, &batch.targets[task])).unwrap();
+    let mut shared = params.named();
+    params.named().iter().filter(|(_, p)| p.owner != Owner::Shared).for_each(|(n, _)| drop(shared.remove(n)));
+    let jacobian = Jacobian::of(&losses, &shared).unwrap();
+    let weights = UpGrad.weights(&jacobian.gramian().unwrap()).unwrap();
+    let gradient = jacobian.combined(&weights).unwrap();
+    let before = shared.map(|_, param| param.var.copy().unwrap());
+    let report = step.step(&batch).unwrap();
+    let found: Vec<f64> = report.aggregated.unwrap().values().copied().collect();
+    four::close("weights", &found, &weights, 1e-9);
+    let flat = |x: &Tensor| x.flatten_all().unwrap().to_vec1::<f64>().unwrap();
+    for (name, param) in shared.iter() {
+        let slope = gradient[name].clone().into_dense().unwrap();
+        close(&flat(&param.var), &flat(&(&before[name] - (slope * 0.05).unwrap()).unwrap()));
+    }
 }
 
 /// Shared parameters that a task does not reach are blocks of 0 in its row; what no task reaches is left alone.
