@@ -88,7 +88,7 @@ fn step(tasks: &[String], rate: f64, rng: &Rng) -> Result<Step> {
     let heads = Named::new(tasks.iter().map(head).collect::<Result<Vec<_>>>()?)?;
     let model = Network::new(Box::new(HardSharing::new("x", Backbone::new(Vec::new(), features))), heads);
     let mut step = Step::builder(model, params.clone())
-        .scalarizer(Box::new(Mean))
+        .balance(Balance::losses(Box::new(Mean)))
         .optimizer(OptimizerConfig::Sgd(Sgd { lr: rate, ..Sgd::default() }))
         .rng(rng);
     for task in tasks {

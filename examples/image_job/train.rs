@@ -23,7 +23,7 @@ pub fn training(
     let network = config.network(method, samples.size[0], samples.classes.len())?;
     let rule = AdamW { lr: config.rate, weight_decay: config.weight_decay, ..AdamW::default() };
     let mut step = Step::builder(network.build(&params)?, params)
-        .scalarizer(Box::new(task_weights(config, method.tasks)?))
+        .balance(Balance::losses(Box::new(task_weights(config, method.tasks)?)))
         .optimizer(OptimizerConfig::AdamW(rule))
         .schedule(method.schedule.clone())
         .rng(&rng);

@@ -2,7 +2,9 @@
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod atomic;
+mod balance;
 mod comparison;
+mod parts;
 pub mod rate;
 pub mod report;
 mod run;
@@ -11,11 +13,12 @@ mod schedule;
 mod step;
 mod trainer;
 
+pub use balance::{Balance, BalanceConfig, GradientsConfig, Heads, Normalize, Scale};
 pub use comparison::{Comparison, Outcome, Training};
 pub use run::{Checkpoint, Checkpoints, Run};
 pub use sampling::Sampling;
 pub use schedule::Schedule;
-pub use step::{Clip, Heads, Step, StepBuilder, StepReport, TaskScore};
+pub use step::{Clip, Step, StepBuilder, StepReport, TaskScore};
 pub use trainer::{
     Callback, Control, Cosines, EarlyStopping, EpochRecord, History, Monitor, Progress, Trainer,
     TrainerBuilder, Unit,

@@ -5,7 +5,7 @@ mod small;
 use std::sync::{Arc, Mutex};
 
 use candle_core::{DType, Device, Tensor, Var};
-use taskweave_cotrain::{Clip, Sampling, Schedule, Step, StepBuilder};
+use taskweave_cotrain::{Balance, Clip, Sampling, Schedule, Step, StepBuilder};
 use taskweave_data::Batch;
 use taskweave_heads::{HardSharing, MlpConfig, Network, Params, Regression, Stage};
 use taskweave_kernels::optim::{OptimizerConfig, Sgd};
@@ -67,8 +67,8 @@ fn accumulation_equals_one_large_batch() {
     };
     let (one, one_params) = builder(0.0);
     let (many, many_params) = builder(0.0);
-    let mut one = one.scalarizer(Box::new(Mean)).build().unwrap();
-    let mut many = many.scalarizer(Box::new(Mean)).build().unwrap();
+    let mut one = one.balance(Balance::losses(Box::new(Mean))).build().unwrap();
+    let mut many = many.balance(Balance::losses(Box::new(Mean))).build().unwrap();
     for i in 0..5 {
         let large = large(i);
         let a = one.step(&large).unwrap();
@@ -257,7 +257,7 @@ fn a_scalarizer_trains_its_own_parameters_and_hears_the_losses_after_the_step() 
     let scale = Var::new(1f64, &Device::Cpu).unwrap();
     let heard = Arc::new(Mutex::new(Vec::new()));
     let listener = Listener { scale: scale.clone(), heard: heard.clone() };
-    let mut step = builder.scalarizer(Box::new(listener)).build().unwrap();
+    let mut step = builder.balance(Balance::losses(Box::new(listener))).build().unwrap();
     let first = step.step(&batch(0, 8)).unwrap();
     // ∂/∂scale = Σ L, the rate is 0.1.
     let expected = 1.0 - 0.1 * first.losses.values().sum::<f64>();
@@ -271,20 +271,21 @@ fn trained_task_weights_learn_with_the_network_are_saved_and_never_decayed() {
     let config: ScalarizerConfig = serde_json::from_str(r#"{"name": "uncertainty"}"#).unwrap();
     let trained = || {
         let sgd = Sgd { lr: 0.1, weight_decay: 0.5, ..Sgd::default() };
-        builder(0.0).0.scalarizer(config.build()).optimizer(OptimizerConfig::Sgd(sgd)).build().unwrap()
+        let balance = Balance::losses(config.build());
+        builder(0.0).0.balance(balance).optimizer(OptimizerConfig::Sgd(sgd)).build().unwrap()
     };
     let weight =
-        |step: &mut Step| step.scalarizer().params()["uncertainty.sum"].var.to_scalar::<f64>().unwrap();
+        |step: &Step| step.save().unwrap().tensors["balance/scalarizer/sum"].to_scalar::<f64>().unwrap();
     let (mut step, mut expected) = (trained(), 0.0);
     for i in 0..4 {
         let loss = step.step(&batch(i, 8)).unwrap().losses["sum"];
         // ∂/∂s = ½ − ½ e^(−s) L, and no decay.
         expected -= 0.1 * (0.5 - 0.5 * f64::exp(-expected) * loss);
-        assert!((weight(&mut step) - expected).abs() < 1e-12);
+        assert!((weight(&step) - expected).abs() < 1e-12);
     }
     let mut restored = trained();
     restored.restore(&step.save().unwrap()).unwrap();
-    assert_eq!(weight(&mut restored), weight(&mut step));
+    assert_eq!(weight(&restored), weight(&step));
 }
 
 #[test]

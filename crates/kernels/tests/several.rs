@@ -92,7 +92,7 @@ fn a_shared_weight_is_not_folded() {
     let y =
         record(|| ops::linear(&ops::linear(&x, &w, None)?, &w, None)?.sum(D::Minus1).map_err(Error::from));
     let (y, tape) = y.unwrap();
-    assert!(matches!(tape.sample_products(&y, &[&w]), Err(Error::Parameter { .. })));
+    assert!(matches!(tape.sample_products(&[(&y, None)], &[&w]), Err(Error::Parameter { .. })));
 }
 
 type Function = Box<dyn Fn(&[Var]) -> Result<Tensor>>;
@@ -160,8 +160,37 @@ fn products_of_samples_are_those_of_their_gradients() {
             (&losses, Some(Tensor::new(one, &Device::Cpu).unwrap()))
         };
         let expected = explicit(&tape, &[alone(0), alone(1), alone(2)], &targets);
-        assert_close(name, &tape.sample_products(&losses, &targets).unwrap(), &expected);
+        assert_close(name, &tape.sample_products(&[(&losses, None)], &targets).unwrap(), &expected);
     }
+}
+
+/// Two losses per sample from one trunk, each with a cotangent, are one loss per sample.
+#[test]
+fn products_of_sums_of_losses_are_those_of_their_gradients() {
+    let (x, w, a, b) = (data(&[3, 4], 17), var(&[5, 4], 18), var(&[2, 5], 19), var(&[1, 5], 20));
+    let ((first, second), tape) = record(|| {
+        let h = ops::linear_then(&x, [Some(&w), None], Activation::Tanh)?;
+        let first = ops::linear(&h, &a, None)?.sqr()?.sum(1)?;
+        Ok((first, ops::linear(&h, &b, None)?.sin()?.sum(1)?))
+    })
+    .unwrap();
+    let targets: Vec<&Tensor> = vec![&w, &a, &b];
+    let (c, d) = ([0.5, -1.0, 2.0], [3.0, 0.0, 1.0]);
+    let weigh = |c: &[f64; 3]| Some(Tensor::new(c, &Device::Cpu).unwrap());
+    let found = tape.sample_products(&[(&first, weigh(&c)), (&second, weigh(&d))], &targets).unwrap();
+    let alone = |sample: usize| {
+        let one = |values: &[f64; 3], losses: &Tensor| (losses.get(sample)? * values[sample])?.reshape(());
+        (one(&c, &first).unwrap() + one(&d, &second).unwrap()).unwrap()
+    };
+    let losses = [alone(0), alone(1), alone(2)];
+    let seeds: Vec<_> = losses.iter().map(|loss| (loss, None)).collect();
+    assert_close("sums", &found, &explicit(&tape, &seeds, &targets));
+    let short = second.narrow(0, 0, 2).unwrap();
+    assert!(matches!(
+        tape.sample_products(&[(&first, None), (&short, None)], &targets),
+        Err(Error::Shape { .. })
+    ));
+    assert!(matches!(tape.sample_products(&[], &targets), Err(Error::Parameter { .. })));
 }
 
 #[test]
@@ -172,9 +201,10 @@ fn what_couples_samples_is_refused() {
         Ok(ops::relu(&ops::batch_norm(&x, [&w, &w.detach()], Statistics::Batch(&stats), 1e-5)?)?.sum(1)?)
     })
     .unwrap();
-    let error = tape.sample_products(&losses, &[&w]).unwrap_err().to_string();
+    let error = tape.sample_products(&[(&losses, None)], &[&w]).unwrap_err().to_string();
     assert!(error.contains("batch_norm"), "{error}");
-    assert!(matches!(tape.sample_products(&losses.sum_all().unwrap(), &[&w]), Err(Error::Shape { .. })));
+    let total = losses.sum_all().unwrap();
+    assert!(matches!(tape.sample_products(&[(&total, None)], &[&w]), Err(Error::Shape { .. })));
 }
 
 /// What would silently give other numbers is refused.
@@ -183,7 +213,7 @@ fn targets_that_are_no_parameters_are_refused() {
     let (x, w) = (var(&[3, 3], 15), var(&[3, 3], 16));
     let refused = |f: &dyn Fn() -> Result<Tensor>, target: &Tensor| {
         let (losses, tape) = record(f).unwrap();
-        assert!(matches!(tape.sample_products(&losses, &[target]), Err(Error::Parameter { .. })));
+        assert!(matches!(tape.sample_products(&[(&losses, None)], &[target]), Err(Error::Parameter { .. })));
     };
     // A penalty behind the last function: the weight has gradients that the function does not know.
     refused(
@@ -206,6 +236,9 @@ fn targets_that_are_no_parameters_are_refused() {
     })
     .unwrap();
     for target in [&z, &losses] {
-        assert!(matches!(tape.sample_products(&losses, &[&w, target]), Err(Error::Parameter { .. })));
+        assert!(matches!(
+            tape.sample_products(&[(&losses, None)], &[&w, target]),
+            Err(Error::Parameter { .. })
+        ));
     }
 }

@@ -30,6 +30,7 @@ use crate::Gramian;
 #[derive(Debug, Clone)]
 pub struct Jacobian {
     rows: Named<Named<Gradient>>,
+    losses: Option<Vec<f64>>,
 }
 
 impl Jacobian {
@@ -65,7 +66,7 @@ impl Jacobian {
                 None => Ok(param.var.zeros_like()?.into()),
             })
         })?;
-        Ok(Self { rows })
+        Ok(Self { rows, losses: None })
     }
 
     /// A Jacobian from rows of named blocks.
@@ -78,7 +79,43 @@ impl Jacobian {
         if let Some(first) = rows.values().next() {
             rows.iter().try_for_each(|(task, row)| matching(task, first, row))?;
         }
-        Ok(Self { rows })
+        Ok(Self { rows, losses: None })
+    }
+
+    /// The same with the losses that the rows are the gradients of, for methods that weigh by losses too.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`] for a task without a loss, [`Error::Shape`] for a loss without a task, [`Error::NonFinite`]
+    /// with the task whose loss is a NaN or an infinity.
+    ///
+    /// # Example
+    /// ```
+    /// use candle_core::{Device, Tensor};
+    /// use taskweave_kernels::Named;
+    /// use taskweave_loss::Jacobian;
+    /// let row = |x: f64| Named::new([("x", Tensor::new(x, &Device::Cpu)?.into())]);
+    /// let jacobian = Jacobian::new(Named::new([("a", row(1.0)?), ("b", row(3.0)?)])?)?;
+    /// let jacobian = jacobian.with_losses(Named::new([("b", 0.3), ("a", 0.1)])?)?;
+    /// assert_eq!(jacobian.losses(), Some(&[0.1, 0.3][..])); // in the order of the rows
+    /// assert_eq!(jacobian.gramian()?.losses(), jacobian.losses());
+    /// # Ok::<(), taskweave_kernels::Error>(())
+    /// ```
+    pub fn with_losses(self, losses: Named<f64>) -> Result<Self> {
+        if losses.len() > self.rows.len() {
+            let expected = format!("[{}], one per task", self.rows.len());
+            return Err(Error::shape("losses", expected, &[losses.len()]));
+        }
+        let of = |task| match *losses.require("loss of task", task)? {
+            loss if loss.is_finite() => Ok(loss),
+            _ => Err(Error::non_finite("loss", task)),
+        };
+        let losses = self.rows.names().map(of).collect::<Result<_>>()?;
+        Ok(Self { losses: Some(losses), ..self })
+    }
+
+    /// The losses that the rows are the gradients of, in row order, where they are known.
+    pub fn losses(&self) -> Option<&[f64]> {
+        self.losses.as_deref()
     }
 
     /// The gradient of each task, by parameter.
@@ -86,7 +123,7 @@ impl Jacobian {
         &self.rows
     }
 
-    /// G = J Jᵀ.
+    /// G = J Jᵀ, with the losses where they are known.
     ///
     /// # Errors
     /// [`Error::NonFinite`] with the task whose gradient holds a NaN or an infinity.
@@ -97,12 +134,11 @@ impl Jacobian {
             let products = inner_products(&block)?;
             sums.iter_mut().zip(products).for_each(|(sum, product)| *sum += product);
         }
-        for (i, task) in self.rows.names().enumerate() {
-            if !sums[i * size + i].is_finite() {
-                return Err(Error::non_finite("gradient", task));
-            }
+        let gramian = Gramian::of_products(self.rows.names(), &sums)?;
+        match &self.losses {
+            Some(losses) => gramian.with_losses(losses.clone()),
+            None => Ok(gramian),
         }
-        Gramian::new(self.rows.names(), &sums.chunks(size.max(1)).collect::<Vec<_>>())
     }
 
     /// Jᵀ w: the weighted sum of the gradients of all tasks, block by block.
@@ -210,6 +246,20 @@ mod tests {
         let square = Tensor::new(&[[1f32, 2.0], [3.0, 4.0]], &Device::Cpu).unwrap();
         let turned = [("a", square.clone()), ("b", square.t().unwrap())];
         assert_eq!(gramian(&turned)[(0, 1)], 1.0 + 6.0 + 6.0 + 16.0);
+    }
+
+    #[test]
+    fn losses_of_other_tasks_are_refused() {
+        let row = || Named::new([("x", Tensor::new(1f64, &Device::Cpu).unwrap().into())]).unwrap();
+        let with = |losses: &[(&str, f64)]| {
+            let jacobian = Jacobian::new(Named::new([("a", row()), ("b", row())]).unwrap()).unwrap();
+            jacobian.with_losses(Named::new(losses.iter().copied()).unwrap())
+        };
+        assert!(matches!(with(&[("a", 1.0)]), Err(Error::Unknown { .. })));
+        assert!(matches!(with(&[("a", 1.0), ("c", 1.0)]), Err(Error::Unknown { .. })));
+        assert!(matches!(with(&[("a", 1.0), ("b", 1.0), ("c", 1.0)]), Err(Error::Shape { .. })));
+        let error = with(&[("a", 1.0), ("b", f64::NAN)]).unwrap_err();
+        assert_eq!(error.to_string(), "loss of `b` is not finite");
     }
 
     #[test]

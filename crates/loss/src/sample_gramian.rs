@@ -8,7 +8,7 @@
 
 use candle_core::Tensor;
 use taskweave_kernels::autograd::Tape;
-use taskweave_kernels::{Error, Named, Param, Result};
+use taskweave_kernels::{Named, Param, Result};
 
 use crate::Gramian;
 
@@ -18,7 +18,7 @@ use crate::Gramian;
 /// `losses [batch]`, computed while `tape` was recorded, as a criterion gives them: each depends on its own sample.
 ///
 /// # Errors
-/// Those of [`Tape::sample_products`], and [`Error::NonFinite`] with the sample whose gradient holds a NaN or an
+/// Those of [`Tape::sample_products`], and [`Error::NonFinite`](taskweave_kernels::Error::NonFinite) with the sample whose gradient holds a NaN or an
 /// infinity.
 ///
 /// # Example
@@ -36,11 +36,7 @@ use crate::Gramian;
 pub fn sample_gramian(tape: &Tape, losses: &Tensor, params: &Named<Param>) -> Result<Gramian> {
     let trained = params.values().filter(|param| param.kind.is_trained());
     let targets: Vec<&Tensor> = trained.map(|param| param.var.as_tensor()).collect();
-    let products = tape.sample_products(losses, &targets)?;
-    let size = losses.elem_count();
-    let names: Vec<String> = (0..size).map(|sample| sample.to_string()).collect();
-    if let Some(name) = (0..size).find(|i| !products[i * size + i].is_finite()).map(|i| &names[i]) {
-        return Err(Error::non_finite("gradient of sample", name));
-    }
-    Gramian::new(names.iter(), &products.chunks(size.max(1)).collect::<Vec<_>>())
+    let products = tape.sample_products(&[(losses, None)], &targets)?;
+    let names = (0..losses.elem_count()).map(|sample| sample.to_string());
+    Gramian::of_products(names, &products)
 }

@@ -47,7 +47,9 @@ pub use taskweave_loss as loss;
 
 /// What most programs need.
 pub mod prelude {
-    pub use taskweave_cotrain::{Checkpoints, Progress, Run, Sampling, Schedule, Step, Trainer};
+    pub use taskweave_cotrain::{
+        Balance, BalanceConfig, Checkpoints, Progress, Run, Sampling, Schedule, Step, Trainer,
+    };
     pub use taskweave_data::{Batch, Dataset, Labels, Loader, Memory, Order, Shapes, ShapesConfig};
     pub use taskweave_heads::{
         Backbone, CnnConfig, Features, HardSharing, HeadConfig, MlpConfig, Mode, Model, Network,

@@ -1,7 +1,7 @@
 //! Numbered checkpoints, each whole or absent.
 //!
 //! A checkpoint is a folder `step-<number>` of three files: `model.safetensors` (parameters and running
-//! statistics), `state.safetensors` (the tensors of optimizers and scalarizer) and `state.json` (host values,
+//! statistics), `state.safetensors` (the tensors of optimizers and balance) and `state.json` (host values,
 //! and the SHA-256 of the other two). It is written under another name, synced, and only then renamed, so that
 //! a process that is killed leaves the previous checkpoint and nothing half-written under a checkpoint's name.
 

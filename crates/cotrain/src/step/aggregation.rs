@@ -1,105 +1,84 @@
-//! One gradient for what the tasks share, from the gradient of each.
+//! Which parameters a balance is for, and what they and the heads get from it.
 
-use candle_core::Tensor;
-use serde::{Deserialize, Serialize};
-use taskweave_kernels::autograd::{Gradient, Tape};
+use taskweave_kernels::autograd::Gradient;
 use taskweave_kernels::optim::IntoGradient;
-use taskweave_kernels::{Error, Named, Owner, Param, Result};
-use taskweave_loss::{Aggregated, Aggregator, Jacobian};
+use taskweave_kernels::{Error, Kind, Named, Owner, Param, Result};
 
-use super::Step;
-
-/// What the parameters of a task's own head get where the gradients of the shared ones are aggregated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Heads {
-    /// The gradient of their own loss, as the scalarizer weighs it.
-    #[default]
-    Unit,
-    /// The same times the weight that the aggregator gives to the task.
-    Weighted,
-}
-
-/// An aggregator with what becomes of the heads.
-pub(super) struct Aggregation {
-    pub(super) aggregator: Box<dyn Aggregator>,
-    pub(super) heads: Heads,
-}
-
-/// The tasks' gradients with respect to the shared parameters, each of its loss times the scalarizer's weight.
-pub(super) fn rows_on(
-    tape: &Tape,
-    losses: &Named<Tensor>,
-    weights: &Named<f64>,
-    shared: &Named<Param>,
-) -> Result<Jacobian> {
-    let weighed =
-        losses.try_map(|task, loss| Ok::<_, Error>(loss.affine(*weights.require("task", task)?, 0.0)?))?;
-    Jacobian::on(tape, &weighed, shared)
-}
-
-/// The same from gradients that were kept, in which a parameter that a task does not reach is absent.
-pub(super) fn rows_of(
-    kept: &Named<Named<Gradient>>,
-    weights: &Named<f64>,
-    shared: &Named<Param>,
-) -> Result<Jacobian> {
-    let rows = kept.try_map(|task, row| {
-        let weight = *weights.require("task", task)?;
-        shared.try_map(|name, param| match row.get(name) {
-            Some(block) => block.map_values(|values| values.affine(weight, 0.0)),
-            None => Ok(param.var.zeros_like()?.into()),
-        })
-    })?;
-    Jacobian::new(rows)
-}
+use super::seam::Seam;
+use super::{Step, StepReport};
+use crate::balance::{Balanced, Gradients};
 
 impl Step {
-    /// Puts the aggregate in the place of the shared parameters' gradients and weighs those of the heads; returns the
-    /// weight of each task, where the aggregator has weights. Without an aggregator, or where nothing shared learns,
-    /// nothing changes.
-    pub(super) fn aggregate(
-        &mut self,
-        gradients: &mut Named<Gradient>,
-        held: Option<&Owner>,
-        rows: impl FnOnce(&Named<Param>) -> Result<Jacobian>,
-    ) -> Result<Option<Named<f64>>> {
-        let shared = self.shared(held);
-        let Some(Aggregation { aggregator, heads }) = &mut self.aggregation else { return Ok(None) };
-        let heads = *heads;
-        if shared.is_empty() {
-            return Ok(None);
+    /// What becomes of the features of a pass.
+    pub(super) fn seam(&self, held: Option<&Owner>) -> Seam {
+        match self.balance.gradients() {
+            _ if held == Some(&Owner::Shared) => Seam::Held,
+            Gradients::Representation(_) => Seam::Cut,
+            _ => Seam::Open,
         }
-        let jacobian = rows(&shared)?;
-        let Aggregated { gradient, weights } = aggregator.aggregate(&jacobian)?;
-        let tasks = jacobian.rows().names().map(String::from);
-        let weights = weights.map(|weights| Named::new(tasks.zip(weights))).transpose()?;
-        if heads == Heads::Weighted {
-            let weights = weights.as_ref().ok_or_else(|| {
-                Error::parameter("heads", "unit where the aggregator has no weights", "weighted")
-            })?;
-            self.weigh_heads(gradients, weights)?;
-        }
-        for (name, block) in gradient {
-            match gradients.get_mut(&name) {
-                Some(place) => *place = block,
-                None => gradients.insert(name, block)?,
-            }
-        }
-        Ok(weights)
     }
 
-    /// The trained parameters that all tasks share, or none where they are held.
-    fn shared(&self, held: Option<&Owner>) -> Named<Param> {
-        let shared = |param: &Param| param.kind.is_trained() && param.owner == Owner::Shared;
+    /// The parameters whose gradient the balance makes: the shared ones, or where it weighs samples and heads, all; none
+    /// of those that are held.
+    pub(super) fn balanced(&self, held: Option<&Owner>) -> Named<Param> {
+        let samples = matches!(self.balance.gradients(), Gradients::Samples(_));
+        let all = samples && self.balance.weighs_heads();
+        let is_for = |param: &Param| {
+            param.kind.is_trained() && Some(&param.owner) != held && (all || param.owner == Owner::Shared)
+        };
         let mut found = Named::default();
-        if held != Some(&Owner::Shared) {
-            for (name, param) in self.params.named().into_iter().filter(|(_, param)| shared(param)) {
+        if !matches!(self.balance.gradients(), Gradients::None) {
+            for (name, param) in self.params.named().into_iter().filter(|(_, param)| is_for(param)) {
                 // The names come from a set of unique ones.
                 let _ = found.insert(name, param);
             }
         }
         found
+    }
+
+    /// The parameters that are not held, and are not `apart`.
+    pub(super) fn learning(&self, held: Option<&Owner>, apart: &Named<Param>) -> Named<Param> {
+        let mut learning = Named::default();
+        let learns = |param: &Param| {
+            param.kind == Kind::Objective || param.kind.is_trained() && Some(&param.owner) != held
+        };
+        for (name, param) in self.params.named().into_iter().chain(self.balance.objective()) {
+            if learns(&param) && !apart.contains(&name) {
+                // Names are unique in both sets, and `build` has refused a name that is in both.
+                let _ = learning.insert(name, param);
+            }
+        }
+        learning
+    }
+
+    /// Puts what the balance made among the other gradients, and weighs those of the heads.
+    pub(super) fn put(
+        &self,
+        found: Balanced,
+        gradients: &mut Named<Gradient>,
+        report: &mut StepReport,
+    ) -> Result<()> {
+        match self.balance.gradients() {
+            Gradients::Samples(_) => {
+                report.sample_weights = found.weights.map(|weights| weights.values().copied().collect());
+            }
+            _ => {
+                if self.balance.weighs_heads() {
+                    let weights = found.weights.as_ref().ok_or_else(|| {
+                        Error::parameter("heads", "unit where the aggregator has no weights", "weighted")
+                    })?;
+                    self.weigh_heads(gradients, weights)?;
+                }
+                report.aggregated = found.weights;
+            }
+        }
+        for (name, block) in found.gradient {
+            match gradients.get_mut(&name) {
+                Some(place) => *place = block,
+                None => gradients.insert(name, block)?,
+            }
+        }
+        Ok(())
     }
 
     fn weigh_heads(&self, gradients: &mut Named<Gradient>, weights: &Named<f64>) -> Result<()> {

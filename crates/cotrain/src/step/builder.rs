@@ -2,21 +2,20 @@
 
 use taskweave_heads::{Model, Params};
 use taskweave_kernels::optim::{Adam, Optimizer, OptimizerConfig};
-use taskweave_kernels::{Error, Named, Owner, Result, Rng};
-use taskweave_loss::scalarizer::Sum;
-use taskweave_loss::{Aggregator, Criterion, Scalarizer};
+use taskweave_kernels::{Error, Named, Owner, Param, Result, Rng};
+use taskweave_loss::Criterion;
 
-use super::{Aggregation, Clip, Heads, Step, block};
-use crate::{Sampling, Schedule};
+use super::seam::untrained;
+use super::{Clip, Step, block};
+use crate::balance::Gradients;
+use crate::{Balance, Sampling, Schedule};
 
 /// The parts of a [`Step`].
 ///
 /// | name | default | meaning |
 /// | --- | --- | --- |
 /// | `criterion` | – | the loss of a task; every task needs one |
-/// | `scalarizer` | sum | the losses of the tasks → one scalar |
-/// | `aggregator` | none | the tasks' gradients of the shared parameters → one gradient |
-/// | `heads` | unit | whether the heads learn with the aggregator's weights |
+/// | `balance` | sum of the losses | what makes one gradient of them |
 /// | `optimizer` | Adam, 1e-3 | the update rule; every block has its own state |
 /// | `schedule` | joint | which block is held |
 /// | `sampling` | all | which tasks learn |
@@ -26,9 +25,7 @@ pub struct StepBuilder {
     model: Box<dyn Model>,
     params: Params,
     criteria: Vec<(String, Box<dyn Criterion>)>,
-    scalarizer: Box<dyn Scalarizer>,
-    aggregator: Option<Box<dyn Aggregator>>,
-    heads: Heads,
+    balance: Balance,
     optimizer: OptimizerConfig,
     schedule: Schedule,
     sampling: Sampling,
@@ -43,9 +40,7 @@ impl Step {
             model: Box::new(model),
             params,
             criteria: Vec::new(),
-            scalarizer: Box::new(Sum),
-            aggregator: None,
-            heads: Heads::Unit,
+            balance: Balance::default(),
             optimizer: OptimizerConfig::Adam(Adam::default()),
             schedule: Schedule::Joint,
             sampling: Sampling::All,
@@ -67,44 +62,28 @@ impl StepBuilder {
         self
     }
 
-    /// The losses of the tasks → one scalar.
-    pub fn scalarizer(mut self, scalarizer: Box<dyn Scalarizer>) -> Self {
-        self.scalarizer = scalarizer;
-        self
-    }
-
-    /// The tasks' gradients of the shared parameters → one gradient. Rows are the gradients of the losses as the
-    /// scalarizer weighs them, which the sum leaves as they are; a task's own head keeps its own gradient. Costs one
-    /// backward pass of the shared part per task.
+    /// What makes one gradient of the losses: by value, or built from a [`BalanceConfig`](crate::BalanceConfig).
     ///
     /// # Example
     /// ```
     /// # use candle_core::{DType, Device};
-    /// # use taskweave_cotrain::{Heads, Step};
+    /// # use taskweave_cotrain::{BalanceConfig, Step};
     /// # use taskweave_heads::{HardSharing, MlpConfig, Network, Params, Regression, Stage};
     /// # use taskweave_kernels::{Named, Rng};
-    /// # use taskweave_loss::{AggregatorConfig, criterion::Mse};
+    /// # use taskweave_loss::criterion::Mse;
     /// # let params = Params::new(&Rng::new(0), DType::F32, &Device::Cpu);
     /// # let trunk = MlpConfig { inputs: 2, widths: vec![8], dropout: 0.0 }.build(&params.shared())?;
     /// # let head = Regression::new(&params.task("sum"), trunk.features(), 1)?;
     /// # let heads = Named::new([("sum", Box::new(head) as Box<dyn Stage>)])?;
     /// # let model = Network::new(Box::new(HardSharing::new("x", trunk)), heads);
-    /// let method: AggregatorConfig = serde_json::from_str(r#"{"name": "nash_mtl"}"#).unwrap();
-    /// let step = Step::builder(model, params)
-    ///     .criterion("sum", Mse)
-    ///     .aggregator(method.build()?)
-    ///     .heads(Heads::Unit)
-    ///     .build()?;
+    /// let text = r#"{"gradients": {"of": "parameters", "method": {"name": "nash_mtl"}}}"#;
+    /// let config: BalanceConfig = serde_json::from_str(text).unwrap();
+    /// let step = Step::builder(model, params).criterion("sum", Mse).balance(config.build()?).build()?;
+    /// assert_eq!(step.balance().record()["gradients"]["method"]["name"], "nash_mtl");
     /// # Ok::<(), taskweave_kernels::Error>(())
     /// ```
-    pub fn aggregator(mut self, aggregator: Box<dyn Aggregator>) -> Self {
-        self.aggregator = Some(aggregator);
-        self
-    }
-
-    /// Whether the heads learn with the aggregator's weights.
-    pub fn heads(mut self, heads: Heads) -> Self {
-        self.heads = heads;
+    pub fn balance(mut self, balance: Balance) -> Self {
+        self.balance = balance;
         self
     }
 
@@ -143,7 +122,8 @@ impl StepBuilder {
     /// # Errors
     /// [`Error::Parameter`] for a value out of range or a model without tasks, [`Error::Unknown`] for a task
     /// without a criterion or a criterion, weight or parameter of a task that the model does not have, and
-    /// [`Error::Name`] where the scalarizer's parameters share a name with the model's.
+    /// [`Error::Name`] where the scalarizer's parameters share a name with the model's. Conventions of the balance that
+    /// nothing here could keep are [`Error::Parameter`] too.
     pub fn build(mut self) -> Result<Step> {
         let tasks = self.model.tasks();
         let criteria = Named::new(self.criteria)?;
@@ -157,20 +137,22 @@ impl StepBuilder {
         self.sampling.check(&tasks)?;
         self.clip.check()?;
         if let Some(like) = self.params.named().values().next().map(|param| param.var.as_tensor().clone()) {
-            self.scalarizer.prepare(&tasks, like.dtype(), like.device())?;
+            self.balance.scalarizer_mut().prepare(&tasks, like.dtype(), like.device())?;
         }
-        if self.aggregator.is_none() && self.heads == Heads::Weighted {
-            return Err(Error::parameter("heads", "unit without an aggregator", "weighted"));
+        self.balance.check(&self.schedule)?;
+        let representation = matches!(self.balance.gradients(), Gradients::Representation(_));
+        let learns = |param: &Param| param.kind.is_trained() && param.owner == Owner::Shared;
+        if representation && !self.params.named().values().any(learns) {
+            return Err(untrained());
         }
-        let optimizers = optimizers(&self.optimizer, &self.params, &known, &*self.scalarizer)?;
+        let optimizers = optimizers(&self.optimizer, &self.params, &known, self.balance.objective())?;
         let base = optimizers.values().next().map_or(0.0, Optimizer::rate);
         Ok(Step {
             base,
             model: self.model,
             params: self.params,
             criteria,
-            scalarizer: self.scalarizer,
-            aggregation: self.aggregator.map(|aggregator| Aggregation { aggregator, heads: self.heads }),
+            balance: self.balance,
             optimizers,
             schedule: self.schedule,
             sampling: self.sampling,
@@ -187,14 +169,13 @@ fn optimizers(
     config: &OptimizerConfig,
     params: &Params,
     tasks: &Named<()>,
-    scalarizer: &dyn Scalarizer,
+    objective: Named<Param>,
 ) -> Result<Named<Optimizer>> {
     let owners = std::iter::once(Owner::Shared).chain(tasks.names().map(|task| Owner::Task(task.into())));
     let mut blocks = Named::new(owners.map(|owner| (block(&owner), Named::default())))?;
     for (name, param) in params.named() {
         blocks.require_mut("owner of a parameter", &block(&param.owner))?.insert(name, param)?;
     }
-    let objective = scalarizer.params();
     if let Some(name) = objective.names().find(|name| params.named().contains(name)) {
         return Err(Error::Name { name: name.into() });
     }

@@ -5,29 +5,35 @@
 //! | `builder` | the parts of a step, checked against each other |
 //! | `run` | the step itself, over one batch or several as one |
 //! | `pass` | inputs to losses, with every check on the way |
-//! | `aggregation` | one gradient for what the tasks share, from the gradient of each |
+//! | `direct`, `accumulate` | the gradients of a step over one batch, and over several |
+//! | `aggregation` | which parameters the balance is for, and what they and the heads get |
+//! | `rows`, `seam`, `samples` | what is balanced: gradients of parameters, of features, of samples |
+//! | `gradients` | gradients by parameter |
 //! | `clip` | what is done to gradients that are too large |
 //! | `saved` | saving and restoring |
 //! | `evaluate` | losses and metrics over a loader |
 
+mod accumulate;
 mod aggregation;
 mod builder;
 mod clip;
+mod direct;
 mod evaluate;
+mod gradients;
 mod pass;
+mod rows;
 mod run;
+mod samples;
 mod saved;
+mod seam;
 
 use taskweave_heads::{Model, Params};
 use taskweave_kernels::optim::Optimizer;
-use taskweave_kernels::{Named, Owner, Rng};
-use taskweave_loss::{Criterion, Scalarizer};
+use taskweave_kernels::{Named, Owner, Result, Rng};
+use taskweave_loss::Criterion;
 
-use crate::{Sampling, Schedule};
+use crate::{Balance, Sampling, Schedule};
 
-use aggregation::Aggregation;
-
-pub use aggregation::Heads;
 pub use builder::StepBuilder;
 pub use clip::Clip;
 pub use evaluate::TaskScore;
@@ -80,8 +86,7 @@ pub struct Step {
     model: Box<dyn Model>,
     params: Params,
     criteria: Named<Box<dyn Criterion>>,
-    scalarizer: Box<dyn Scalarizer>,
-    aggregation: Option<Aggregation>,
+    balance: Balance,
     optimizers: Named<Optimizer>,
     schedule: Schedule,
     sampling: Sampling,
@@ -105,9 +110,11 @@ pub struct StepReport {
     pub value: f64,
     /// ∂value/∂loss of each of those tasks.
     pub weights: Named<f64>,
-    /// The weight that the aggregator has given to each of those tasks; nothing without an aggregator, or with one that
-    /// has no weights.
+    /// The weight that each of those tasks' gradients has in the update of what they share, with scale and normalization;
+    /// nothing where no tasks' gradients are balanced, or by an aggregator that has no weights.
     pub aggregated: Option<Named<f64>>,
+    /// The weight of each sample, where samples are balanced.
+    pub sample_weights: Option<Vec<f64>>,
     /// The 2-norm of all gradients together, before clipping.
     pub gradient_norm: f64,
     /// The block that was held.
@@ -135,9 +142,17 @@ impl Step {
         self.done
     }
 
-    /// What adapts to the progress of an epoch, for those who write the loop themselves.
-    pub fn scalarizer(&mut self) -> &mut dyn Scalarizer {
-        &mut *self.scalarizer
+    /// What makes one gradient of the losses.
+    pub fn balance(&self) -> &Balance {
+        &self.balance
+    }
+
+    /// Tells methods that adapt to the progress of an epoch its mean losses, for those who write the loop themselves.
+    ///
+    /// # Errors
+    /// Those of the method.
+    pub fn end_epoch(&mut self, mean_losses: &Named<f64>) -> Result<()> {
+        self.balance.end_epoch(mean_losses)
     }
 }
 

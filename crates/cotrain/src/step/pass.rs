@@ -7,6 +7,7 @@ use taskweave_kernels::{Error, Named, Owner, Result, Rng, Target, ops};
 use taskweave_loss::weighted_mean;
 
 use super::Step;
+use super::seam::{Cuts, Seam};
 
 /// What the forward pass of one batch gives.
 pub(super) struct Pass {
@@ -14,6 +15,16 @@ pub(super) struct Pass {
     pub(super) predictions: Named<Tensor>,
     /// The mean loss of each task, a scalar.
     pub(super) losses: Named<Tensor>,
+    /// What those are the means of.
+    pub(super) samples: Named<PerSample>,
+    /// The features, where the seam is cut.
+    pub(super) cuts: Cuts,
+}
+
+/// A task's losses with their weights, both `[batch]`.
+pub(super) struct PerSample {
+    pub(super) losses: Tensor,
+    pub(super) weight: Tensor,
 }
 
 impl Step {
@@ -26,13 +37,29 @@ impl Step {
         mode: Mode<'_>,
         held: Option<&Owner>,
     ) -> Result<Pass> {
+        let seam = if held == Some(&Owner::Shared) { Seam::Held } else { Seam::Open };
+        self.pass_at(batch, tasks, mode, seam)
+    }
+
+    /// The same with a choice of what becomes of the features.
+    pub(super) fn pass_at(
+        &self,
+        batch: &Batch,
+        tasks: &[String],
+        mode: Mode<'_>,
+        seam: Seam,
+    ) -> Result<Pass> {
         require_finite("input", &batch.inputs)?;
         let mut features = self.model.share(&batch.inputs, mode)?;
-        let mut wanted = Named::default();
+        let (mut wanted, mut cuts) = (Named::default(), Cuts::default());
         for task in tasks {
             let found = features.names().map(String::from).collect::<Vec<_>>();
             let feature = features.remove(task).ok_or_else(|| unknown("features of task", task, &found))?;
-            let feature = if held == Some(&Owner::Shared) { feature.detach() } else { feature };
+            let feature = match seam {
+                Seam::Open => feature,
+                Seam::Held => feature.detach(),
+                Seam::Cut => cuts.copy_of(&feature)?,
+            };
             wanted.insert(task.clone(), feature)?;
         }
         let predictions = self.model.heads(&wanted, mode)?;
@@ -44,8 +71,9 @@ impl Step {
                 found,
             ));
         }
-        let losses = predictions.try_map(|task, prediction| self.loss(task, prediction, batch))?;
-        Ok(Pass { predictions, losses })
+        let samples = predictions.try_map(|task, prediction| self.samples(task, prediction, batch))?;
+        let losses = samples.try_map(mean)?;
+        Ok(Pass { predictions, losses, samples, cuts })
     }
 
     /// The tasks of the model that the batch has labels for, in the order of the model.
@@ -70,7 +98,7 @@ impl Step {
         self.rng.fork_at(self.done)
     }
 
-    fn loss(&self, task: &str, prediction: &Tensor, batch: &Batch) -> Result<Tensor> {
+    fn samples(&self, task: &str, prediction: &Tensor, batch: &Batch) -> Result<PerSample> {
         let target = batch.targets.require("task", task)?;
         if prediction.dims().first() != Some(&target.len()) {
             let what = format!("prediction of `{task}`");
@@ -82,12 +110,15 @@ impl Step {
         }
         let criterion = self.criteria.require("task", task)?;
         let losses = criterion.losses(prediction, target).map_err(|e| of_task(e, task))?;
-        let mean = weighted_mean(&losses, &criterion.weight(target).map_err(|e| of_task(e, task))?)
-            .map_err(|e| of_task(e, task))?;
-        match ops::all_finite(&mean)? {
-            true => Ok(mean),
-            false => Err(Error::non_finite("loss", task)),
-        }
+        Ok(PerSample { losses, weight: criterion.weight(target).map_err(|e| of_task(e, task))? })
+    }
+}
+
+fn mean(task: &str, samples: &PerSample) -> Result<Tensor> {
+    let mean = weighted_mean(&samples.losses, &samples.weight).map_err(|e| of_task(e, task))?;
+    match ops::all_finite(&mean)? {
+        true => Ok(mean),
+        false => Err(Error::non_finite("loss", task)),
     }
 }
 

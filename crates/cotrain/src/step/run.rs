@@ -1,16 +1,18 @@
 //! The step itself, over one batch or several as one.
 
-use candle_core::{DType, Tensor};
+use candle_core::DType;
 use taskweave_data::Batch;
 use taskweave_heads::Mode;
-use taskweave_kernels::autograd::{self, Gradient, Tape};
-use taskweave_kernels::optim::IntoGradient;
-use taskweave_kernels::{Error, Kind, Named, Owner, Param, Result, Rng, ops, weighted_sum};
+use taskweave_kernels::autograd::{self, Gradient};
+use taskweave_kernels::{Error, Kind, Named, Owner, Param, Result, Rng};
+use taskweave_loss::Gramian;
 use taskweave_loss::scalarizer::Feedback;
-use taskweave_loss::{Gramian, Jacobian, scalarized};
 
-use super::aggregation::{rows_of, rows_on};
+use super::accumulate::share;
+use super::gradients::scalar;
+use super::rows::OnTape;
 use super::{Step, StepReport, block};
+use crate::balance::Rows;
 
 impl Step {
     /// Trains on one batch.
@@ -25,14 +27,17 @@ impl Step {
     }
 
     /// Trains on several batches as if they were one: the gradient is that of the large batch, for any
-    /// scalarizer, while only one of them is in memory at a time.
+    /// balance that can be told from sums, while only one of them is in memory at a time. Each batch may have labels for
+    /// other tasks, or for one task alone, whose loss is the weighted mean over all batches that have it.
     ///
     /// Two or more batches cost one backward pass per task each, because the weights of the tasks depend on the
     /// losses of all of them. Layers that look across samples, such as batch normalization, still see each
     /// batch by itself.
     ///
     /// # Errors
-    /// As for [`Step::step`], and [`Error::Parameter`] for no batch at all.
+    /// As for [`Step::step`], and [`Error::Parameter`] for no batch at all, for several where samples are balanced or an
+    /// aggregator looks at the features' gradients themselves, and where representation gradients are balanced of
+    /// tasks that no batch has together.
     pub fn step_over(&mut self, batches: &[Batch]) -> Result<StepReport> {
         let now = self.done;
         self.attempt(batches).map_err(|error| error.at(now))
@@ -48,11 +53,12 @@ impl Step {
         let (pass, tape) = autograd::record(|| self.pass(batch, &tasks, Mode::Eval, None))?;
         let mut shared = Named::default();
         for (name, param) in self.params.named() {
-            if param.owner == Owner::Shared {
+            if param.owner == Owner::Shared && param.kind.is_trained() {
                 shared.insert(name, param)?;
             }
         }
-        Jacobian::on(&tape, &pass.losses, &shared)?.gramian()
+        let products = OnTape::new(&tape, &pass.losses, &shared).products()?;
+        Gramian::of_products(pass.losses.names(), &products)
     }
 
     /// The learning rate of all blocks, as it stands.
@@ -90,6 +96,7 @@ impl Step {
             value: 0.0,
             weights: Named::default(),
             aggregated: None,
+            sample_weights: None,
             gradient_norm: 0.0,
             held,
         };
@@ -109,93 +116,7 @@ impl Step {
         Ok(report)
     }
 
-    /// One forward and one backward pass.
-    fn direct(
-        &mut self,
-        batch: &Batch,
-        tasks: &[String],
-        report: &mut StepReport,
-    ) -> Result<Named<Gradient>> {
-        let rng = self.step_rng();
-        let (pass, tape) =
-            autograd::record(|| self.pass(batch, tasks, Mode::Train(&rng), report.held.as_ref()))?;
-        report.losses = pass.losses.try_map(|_, loss| scalar(loss))?;
-        let step = scalarized(&mut *self.scalarizer, &pass.losses)?;
-        (report.value, report.weights) = (scalar(&step.value)?, step.weights);
-        // What is aggregated is not differentiated twice.
-        let learning = self.learning(report.held.as_ref(), self.aggregation.is_some());
-        let mut gradients = differentiate(&tape, &step.value, &learning)?;
-        let rows = |shared: &_| rows_on(&tape, &pass.losses, &report.weights, shared);
-        report.aggregated = self.aggregate(&mut gradients, report.held.as_ref(), rows)?;
-        match self.clip.apply(&gradients) {
-            Err(Error::NonFinite { name, .. }) => Err(self.blame(&tape, &pass.losses, &name)),
-            Err(other) => Err(other),
-            Ok((clipped, norm)) => {
-                report.gradient_norm = norm;
-                Ok(clipped)
-            }
-        }
-    }
-
-    /// One forward pass per batch and one backward pass per batch and task; then the weights, then the sum.
-    fn accumulated(
-        &mut self,
-        batches: &[Batch],
-        tasks: &[String],
-        report: &mut StepReport,
-    ) -> Result<Named<Gradient>> {
-        let learning = self.learning(report.held.as_ref(), false);
-        let totals = self.weights(batches, tasks)?;
-        let mut losses = Named::new(tasks.iter().map(|task| (task.clone(), 0.0)))?;
-        let mut rows = losses.map(|_, _| Named::default());
-        for (i, batch) in batches.iter().enumerate() {
-            let (present, rng) = (self.learners(batch, tasks)?, self.part_rng(i));
-            let weights = self.weights(std::slice::from_ref(batch), &present)?;
-            let (pass, tape) =
-                autograd::record(|| self.pass(batch, &present, Mode::Train(&rng), report.held.as_ref()))?;
-            for (task, loss) in pass.losses.iter() {
-                let share = loss.affine(share(&weights, &totals, task)?, 0.0)?;
-                *losses.require_mut("task", task)? += scalar(&share)?;
-                add(rows.require_mut("task", task)?, differentiate(&tape, &share, &learning)?)?;
-            }
-        }
-        self.combine(losses, &rows, report)
-    }
-
-    /// Weighs the rows of the large batch as the scalarizer says, and adds its own parameters' gradients.
-    fn combine(
-        &mut self,
-        losses: Named<f64>,
-        rows: &Named<Named<Gradient>>,
-        report: &mut StepReport,
-    ) -> Result<Named<Gradient>> {
-        let leaves = losses.try_map(|task, loss| {
-            let like = rows.require("task", task)?.values().next().map(Gradient::values);
-            let like = like.map(|t| (t.dtype(), t.device().clone()));
-            let (dtype, device) = like.unwrap_or((DType::F64, candle_core::Device::Cpu));
-            Ok::<_, Error>(Tensor::new(*loss, &device)?.to_dtype(dtype)?)
-        })?;
-        let step = scalarized(&mut *self.scalarizer, &leaves)?;
-        let mut gradients = differentiate(&Tape::default(), &step.value, &self.scalarizer.params())?;
-        for (task, row) in rows.iter() {
-            if let Some(name) = first_not_finite(row)? {
-                return Err(Error::non_finite(format!("gradient (parameter `{name}`)"), task));
-            }
-            let weight = *step.weights.require("task", task)?;
-            add(
-                &mut gradients,
-                row.try_map(|_, block| block.map_values(|values| values.affine(weight, 0.0)))?,
-            )?;
-        }
-        let weighed = |shared: &_| rows_of(rows, &step.weights, shared);
-        report.aggregated = self.aggregate(&mut gradients, report.held.as_ref(), weighed)?;
-        (report.losses, report.value, report.weights) = (losses, scalar(&step.value)?, step.weights);
-        let (clipped, norm) = self.clip.apply(&gradients)?;
-        report.gradient_norm = norm;
-        Ok(clipped)
-    }
-
-    fn update(&mut self, gradients: Named<Gradient>) -> Result<()> {
+    pub(super) fn update(&mut self, gradients: Named<Gradient>) -> Result<()> {
         let params = self.params.named();
         let mut blocks: Named<Named<Gradient>> = self.optimizers.map(|_, _| Named::default());
         for (name, gradient) in gradients {
@@ -211,11 +132,11 @@ impl Step {
     /// Tells a scalarizer that asks for them the losses after the step, by a second forward pass that leaves the
     /// running statistics as they are.
     fn hear(&mut self, batches: &[Batch], tasks: &[String]) -> Result<()> {
-        if self.scalarizer.feedback() == Feedback::None {
+        if self.balance.scalarizer_mut().feedback() == Feedback::None {
             return Ok(());
         }
         let losses = self.keeping_buffers(|_| true, |step| step.losses_again(batches, tasks))?;
-        self.scalarizer.after_step(&losses)
+        self.balance.scalarizer_mut().after_step(&losses)
     }
 
     /// The losses of several batches as if they were one, in training mode.
@@ -234,7 +155,7 @@ impl Step {
     }
 
     /// Runs `f`, and gives the buffers that `which` selects the values back that they had before.
-    fn keeping_buffers<T>(
+    pub(super) fn keeping_buffers<T>(
         &mut self,
         which: impl Fn(&Param) -> bool,
         f: impl FnOnce(&mut Self) -> Result<T>,
@@ -249,12 +170,12 @@ impl Step {
     }
 
     /// The tasks of a batch that learn at this step.
-    fn learners(&self, batch: &Batch, tasks: &[String]) -> Result<Vec<String>> {
+    pub(super) fn learners(&self, batch: &Batch, tasks: &[String]) -> Result<Vec<String>> {
         Ok(self.present(batch)?.into_iter().filter(|task| tasks.contains(task)).collect())
     }
 
     /// The random stream of one of a step's batches; a single batch has that of the step.
-    fn part_rng(&self, part: usize) -> Rng {
+    pub(super) fn part_rng(&self, part: usize) -> Rng {
         if part == 0 { self.step_rng() } else { self.step_rng().fork_at(part as u64) }
     }
 
@@ -282,74 +203,4 @@ impl Step {
         }
         Ok(sums)
     }
-
-    /// The parameters that are not held; without the shared ones where those are `apart`.
-    fn learning(&self, held: Option<&Owner>, apart: bool) -> Named<Param> {
-        let mut learning = Named::default();
-        let params = self.params.named().into_iter().chain(self.scalarizer.params());
-        for (name, param) in params
-            .filter(|(_, p)| p.kind.is_trained() && p.kind == Kind::Objective || Some(&p.owner) != held)
-            .filter(|(_, p)| !apart || p.kind == Kind::Objective || p.owner != Owner::Shared)
-        {
-            // Names are unique in both sets, and `build` has refused a name that is in both.
-            let _ = learning.insert(name, param);
-        }
-        learning
-    }
-
-    /// Which task it was that gave `parameter` a gradient that is not finite.
-    fn blame(&self, tape: &Tape, losses: &Named<Tensor>, parameter: &str) -> Error {
-        let what = format!("gradient (parameter `{parameter}`)");
-        for (task, loss) in losses.iter() {
-            let alone = Named::new([(task, loss.clone())])
-                .and_then(|row| Jacobian::on(tape, &row, &self.params.named()));
-            if !alone.and_then(|jacobian| jacobian.gramian()).is_ok_and(|gramian| !gramian.is_empty()) {
-                return Error::non_finite(what, task);
-            }
-        }
-        Error::non_finite(what, losses.names().collect::<Vec<_>>().join("`, `"))
-    }
-}
-
-fn scalar(x: &Tensor) -> Result<f64> {
-    Ok(x.to_dtype(DType::F64)?.to_scalar::<f64>()?)
-}
-
-/// The gradients of those parameters that a value on a tape depends on.
-fn differentiate(tape: &Tape, value: &Tensor, params: &Named<Param>) -> Result<Named<Gradient>> {
-    let targets: Vec<&Tensor> = params.values().map(|param| param.var.as_tensor()).collect();
-    let mut found = tape.backward(&[(value, None)], &targets)?;
-    let mut gradients = Named::default();
-    for (name, param) in params.iter() {
-        if let Some(gradient) = found.remove(&param.var) {
-            gradients.insert(name, gradient)?;
-        }
-    }
-    Ok(gradients)
-}
-
-/// The share of one batch's loss in that of all batches.
-fn share(weights: &Named<f64>, totals: &Named<f64>, task: &str) -> Result<f64> {
-    let (weight, total) = (weights.require("task", task)?, *totals.require("task", task)?);
-    Ok(if total > 0.0 { weight / total } else { 0.0 })
-}
-
-/// Adds gradients to a sum, in which a parameter that nothing has reached yet is absent.
-fn add(sum: &mut Named<Gradient>, gradients: Named<Gradient>) -> Result<()> {
-    for (name, gradient) in gradients {
-        match sum.get_mut(&name) {
-            Some(have) => *have = weighted_sum(&[have.clone(), gradient], &[1.0, 1.0])?,
-            None => sum.insert(name, gradient)?,
-        }
-    }
-    Ok(())
-}
-
-fn first_not_finite(gradients: &Named<Gradient>) -> Result<Option<String>> {
-    for (name, gradient) in gradients.iter() {
-        if !ops::all_finite(gradient.values())? {
-            return Ok(Some(name.into()));
-        }
-    }
-    Ok(None)
 }

@@ -1,22 +1,21 @@
-//! Saving and restoring a step: optimizers, scalarizer and the count of steps. The model's parameters are saved
+//! Saving and restoring a step: optimizers, balance and the count of steps. The model's parameters are saved
 //! beside it, by [`Params::tensors`](taskweave_heads::Params::tensors).
 
 use serde::{Deserialize, Serialize};
 use taskweave_kernels::{Error, Named, Result, Rng, State, Stateful};
 
 use super::Step;
+use crate::parts::{keep, pick};
 
 #[derive(Serialize, Deserialize)]
 struct Saved {
     done: u64,
     rng: Rng,
     optimizers: Named<serde_json::Value>,
-    scalarizer: serde_json::Value,
-    #[serde(default)]
-    aggregator: Option<serde_json::Value>,
+    balance: serde_json::Value,
 }
 
-/// A saved state fits a step with the same optimizers, the same blocks, an aggregator or none, and the same random stream.
+/// A saved state fits a step with the same optimizers, the same blocks, an equal balance and the same random stream.
 impl Stateful for Step {
     fn save(&self) -> Result<State> {
         let mut tensors = Named::default();
@@ -25,12 +24,8 @@ impl Stateful for Step {
             optimizers
                 .insert(block, keep(&mut tensors, &format!("optimizer/{block}/"), optimizer.save()?)?)?;
         }
-        let scalarizer = keep(&mut tensors, "scalarizer/", self.scalarizer.save()?)?;
-        let aggregator = match &self.aggregation {
-            Some(aggregation) => Some(keep(&mut tensors, "aggregator/", aggregation.aggregator.save()?)?),
-            None => None,
-        };
-        let saved = Saved { done: self.done, rng: self.rng.clone(), optimizers, scalarizer, aggregator };
+        let balance = keep(&mut tensors, "balance/", self.balance.save()?)?;
+        let saved = Saved { done: self.done, rng: self.rng.clone(), optimizers, balance };
         Ok(State { tensors, ..State::of(&saved)? })
     }
 
@@ -57,30 +52,8 @@ impl Step {
         for ((block, optimizer), values) in self.optimizers.iter_mut().zip(saved.optimizers.values()) {
             optimizer.restore(&pick(state, &format!("optimizer/{block}/"), values)?)?;
         }
-        self.scalarizer.restore(&pick(state, "scalarizer/", &saved.scalarizer)?)?;
-        match (&mut self.aggregation, &saved.aggregator) {
-            (Some(aggregation), Some(values)) => {
-                aggregation.aggregator.restore(&pick(state, "aggregator/", values)?)?;
-            }
-            (None, None) => {}
-            (Some(_), None) => return Err(Error::state("step", "an aggregator", "none")),
-            (None, Some(_)) => return Err(Error::state("step", "no aggregator", "one")),
-        }
+        self.balance.restore(&pick(state, "balance/", &saved.balance)?)?;
         self.done = saved.done;
         Ok(())
     }
-}
-
-/// Puts a part's tensors among the others, and returns its values.
-fn keep(tensors: &mut Named<candle_core::Tensor>, prefix: &str, part: State) -> Result<serde_json::Value> {
-    for (name, tensor) in part.tensors {
-        tensors.insert(format!("{prefix}{name}"), tensor)?;
-    }
-    Ok(part.values)
-}
-
-/// The state of a part.
-fn pick(state: &State, prefix: &str, values: &serde_json::Value) -> Result<State> {
-    let own = state.tensors.iter().filter_map(|(name, t)| Some((name.strip_prefix(prefix)?, t.clone())));
-    Ok(State { values: values.clone(), tensors: Named::new(own)? })
 }

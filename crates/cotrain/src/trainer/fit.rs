@@ -105,7 +105,7 @@ impl Trainer {
         if self.cosines == Cosines::PerEpoch {
             record.cosines = self.cosines_of(step, at.epoch)?;
         }
-        step.scalarizer().end_epoch(&record.train)?;
+        step.end_epoch(&record.train)?;
         let monitored = self.monitored(&record)?;
         self.rate.observe(self.time(at), monitored);
         if let Some(rule) = self.early_stopping {

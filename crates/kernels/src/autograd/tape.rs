@@ -63,13 +63,16 @@ impl Tape {
     /// The inner products ⟨∂ℓᵢ/∂θ, ∂ℓⱼ/∂θ⟩ of the gradients of all samples' losses, θ being all `targets` together:
     /// `[batch · batch]`, from one backward pass. No sample's gradient is formed where its products are cheaper.
     ///
+    /// The loss of a sample is the sum over the seeds of its own entry times that of the cotangent; a seed without a
+    /// cotangent has 1 everywhere.
+    ///
     /// # Shapes
-    /// `losses [batch]`, that of sample b depending on sample b alone, as what a criterion gives does.
+    /// Seeds and cotangents `[batch]`, the entry of sample b depending on sample b alone, as what a criterion gives does.
     ///
     /// # Errors
-    /// [`Error::Shape`] for losses of another rank, [`Error::Parameter`] where a function on the way couples the
-    /// samples (batch normalization while training does, and so may an operation of candle), where two
-    /// functions share a target, or where a target is a result or holds the samples themselves.
+    /// [`Error::Shape`] for seeds of another rank or length than the first, [`Error::Parameter`] for no seed, where a
+    /// function on the way couples the samples (batch normalization while training does, and so may an operation of
+    /// candle), where two functions share a target, or where a target is a result or holds the samples themselves.
     ///
     /// # Example
     /// ```
@@ -79,29 +82,35 @@ impl Tape {
     /// let w = Var::new(&[[3f64, 4.0]], &Device::Cpu)?;
     /// // ℓᵢ = w·xᵢ, whose gradient is xᵢ
     /// let (losses, tape) = autograd::record(|| Ok(ops::linear(&x, &w, None)?.flatten_all()?))?;
-    /// assert_eq!(tape.sample_products(&losses, &[&w])?, [1.0, 1.0, 1.0, 5.0]);
+    /// assert_eq!(tape.sample_products(&[(&losses, None)], &[&w])?, [1.0, 1.0, 1.0, 5.0]);
     /// # Ok::<(), taskweave_kernels::Error>(())
     /// ```
-    pub fn sample_products(&self, losses: &Tensor, targets: &[&Tensor]) -> Result<Vec<f64>> {
-        if losses.rank() != 1 {
-            return Err(Error::shape("losses of samples", "[batch]", losses.dims()));
-        }
+    pub fn sample_products(
+        &self,
+        seeds: &[(&Tensor, Option<Tensor>)],
+        targets: &[&Tensor],
+    ) -> Result<Vec<f64>> {
+        let batch = batch_of(seeds)?;
         let targets: HashSet<TensorId> = targets.iter().map(|t| t.id()).collect();
-        let mut flow = Flow::default();
-        flow.seed(losses, None)?;
-        let last =
-            (segment::is_inner(losses) && !self.cut.contains(&losses.id())).then(|| Node::segment(losses));
+        let (mut flow, mut last) = (Flow::default(), Vec::new());
+        for (seed, cotangent) in seeds {
+            if segment::is_inner(seed) && !self.cut.contains(&seed.id()) {
+                last.push(Node::segment(seed));
+            }
+            flow.seed(seed, cotangent.as_ref())?;
+        }
+        let seeds: HashSet<TensorId> = seeds.iter().map(|(seed, _)| seed.id()).collect();
         let nodes: Vec<&Node> = self.nodes.iter().chain(&last).collect();
         require_single_use(&targets, &nodes)?;
         let needed = leading_to(&targets, &nodes);
-        let mut sums = vec![0.0; losses.elem_count() * losses.elem_count()];
+        let mut sums = vec![0.0; batch * batch];
         for node in nodes.iter().rev().filter(|node| needed.contains(&node.output.id())) {
             let Some(cotangent) = flow.take(node.output.id(), &HashSet::new())? else { continue };
             let is_target = |x: &Tensor| targets.contains(&x.id());
             let own: Vec<bool> = node.inputs.iter().map(is_target).collect();
             let passed: Vec<bool> =
                 node.inputs.iter().map(|x| needed.contains(&x.id()) && !is_target(x)).collect();
-            node.require_apart(losses, [&own, &passed])?;
+            node.require_apart((batch, seeds.contains(&node.output.id())), [&own, &passed])?;
             if own.contains(&true) {
                 let call = Call { inputs: &node.inputs, output: &node.output, wanted: &own };
                 let products = node.function.sample_products(&call, &cotangent)?;
@@ -133,16 +142,15 @@ impl Node {
 
     /// Refuses a function whose own targets are no parameters to it, or that passes gradients on to what is not the
     /// samples'. That the losses keep samples apart is what their caller promises.
-    fn require_apart(&self, losses: &Tensor, [own, passed]: [&[bool]; 2]) -> Result<()> {
+    fn require_apart(&self, (batch, is_seed): (usize, bool), [own, passed]: [&[bool]; 2]) -> Result<()> {
         let fits = |i: usize| match self.function.samples(i) {
             Samples::Coupled => false,
             Samples::Apart => !own[i],
             Samples::Whole => !passed[i],
         };
-        let (batch, rank) = (losses.dims().first(), self.output.rank());
-        let apart = rank > 1 && (0..self.inputs.len()).all(fits)
-            || self.output.id() == losses.id() && !own.contains(&true);
-        match apart && self.output.dims().first() == batch {
+        let apart =
+            self.output.rank() > 1 && (0..self.inputs.len()).all(fits) || is_seed && !own.contains(&true);
+        match apart && self.output.dims().first() == Some(&batch) {
             true => Ok(()),
             false => Err(Error::parameter(
                 "products of samples",
@@ -150,6 +158,17 @@ impl Node {
                 format!("{} to {:?}", self.function.name(), self.output.dims()),
             )),
         }
+    }
+}
+
+/// The number of samples whose losses the seeds hold.
+fn batch_of(seeds: &[(&Tensor, Option<Tensor>)]) -> Result<usize> {
+    let Some((first, _)) = seeds.first() else {
+        return Err(Error::parameter("losses of samples", "at least one seed", 0));
+    };
+    match seeds.iter().find(|(seed, _)| seed.rank() != 1 || seed.dims() != first.dims()) {
+        Some((odd, _)) => Err(Error::shape("losses of samples", "[batch], as all of them", odd.dims())),
+        None => Ok(first.elem_count()),
     }
 }
 

@@ -23,7 +23,7 @@ pub use weighted::Weighted;
 use taskweave_kernels::autograd::Gradient;
 use taskweave_kernels::{Named, Result, Stateful};
 
-use crate::Jacobian;
+use crate::{Jacobian, Weighting};
 
 /// A rule that makes one gradient of the gradients of all tasks.
 pub trait Aggregator: Send + Stateful {
@@ -33,6 +33,12 @@ pub trait Aggregator: Send + Stateful {
     /// [`Error::NonFinite`](taskweave_kernels::Error::NonFinite) with the task whose gradient holds a NaN or an infinity, and
     /// those of the method.
     fn aggregate(&mut self, jacobian: &Jacobian) -> Result<Aggregated>;
+
+    /// The weighting by whose weights alone it forms a sum, if there is one: who has the Gramian by other means then need
+    /// not store the rows.
+    fn weighting(&mut self) -> Option<&mut dyn Weighting> {
+        None
+    }
 }
 
 /// One gradient for all tasks.

@@ -37,6 +37,10 @@ impl Aggregator for Weighted {
         let weights = self.weighting.weights(&jacobian.gramian()?)?;
         Ok(Aggregated { gradient: jacobian.combined(&weights)?, weights: Some(weights) })
     }
+
+    fn weighting(&mut self) -> Option<&mut dyn Weighting> {
+        Some(&mut *self.weighting)
+    }
 }
 
 impl Stateful for Weighted {
