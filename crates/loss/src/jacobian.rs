@@ -118,6 +118,34 @@ impl Jacobian {
         self.losses.as_deref()
     }
 
+    /// The losses for a method that cannot do without.
+    pub(crate) fn required_losses(&self, method: &str) -> Result<&[f64]> {
+        self.losses().ok_or_else(|| Error::parameter(format!("losses for {method}"), "one per task", "none"))
+    }
+
+    /// The same tasks and losses, with the blocks whose names are wanted.
+    ///
+    /// # Errors
+    /// None but those of names.
+    ///
+    /// # Example
+    /// ```
+    /// use candle_core::{Device, Tensor};
+    /// use taskweave_kernels::Named;
+    /// use taskweave_loss::Jacobian;
+    /// let block = |x: f64| Ok::<_, taskweave_kernels::Error>(Tensor::new(x, &Device::Cpu)?.into());
+    /// let row = Named::new([("conv.weight", block(3.0)?), ("fc.bias", block(1.0)?), ("fc.weight", block(2.0)?)])?;
+    /// let jacobian = Jacobian::new(Named::new([("class", row)])?)?;
+    /// assert_eq!(jacobian.blocks_where(|name| name.starts_with("fc"))?.gramian()?.values(), [5.0]);
+    /// # Ok::<(), taskweave_kernels::Error>(())
+    /// ```
+    pub fn blocks_where(&self, wanted: impl Fn(&str) -> bool) -> Result<Self> {
+        let rows = self.rows.try_map(|_, row| {
+            Named::new(row.iter().filter(|(name, _)| wanted(name)).map(|(name, block)| (name, block.clone())))
+        })?;
+        Ok(Self { rows, losses: self.losses.clone() })
+    }
+
     /// The gradient of each task, by parameter.
     pub fn rows(&self) -> &Named<Named<Gradient>> {
         &self.rows
