@@ -3,6 +3,7 @@
 
 mod atomic;
 mod comparison;
+pub mod protocol;
 pub mod rate;
 pub mod report;
 mod run;
@@ -15,7 +16,7 @@ pub use comparison::{Comparison, Outcome, Training};
 pub use run::{Checkpoint, Checkpoints, Run};
 pub use sampling::Sampling;
 pub use schedule::Schedule;
-pub use step::{Clip, Heads, Step, StepBuilder, StepReport, TaskScore};
+pub use step::{Clip, Heads, Over, Part, Step, StepBuilder, StepReport, TaskScore, Weighed};
 pub use trainer::{
     Callback, Control, Cosines, EarlyStopping, EpochRecord, History, Monitor, Progress, Trainer,
     TrainerBuilder, Unit,

@@ -5,6 +5,7 @@
 //! | `builder` | the parts of a step, checked against each other |
 //! | `run` | the step itself, over one batch or several as one |
 //! | `pass` | inputs to losses, with every check on the way |
+//! | `primitives` | what step protocols are made of |
 //! | `aggregation` | one gradient for what the tasks share, from the gradient of each |
 //! | `clip` | what is done to gradients that are too large |
 //! | `saved` | saving and restoring |
@@ -15,6 +16,7 @@ mod builder;
 mod clip;
 mod evaluate;
 mod pass;
+mod primitives;
 mod run;
 mod saved;
 
@@ -31,6 +33,7 @@ pub use aggregation::Heads;
 pub use builder::StepBuilder;
 pub use clip::Clip;
 pub use evaluate::TaskScore;
+pub use primitives::{Over, Part, Weighed};
 
 /// A model, its objective and its optimizers: everything that one training step needs.
 ///

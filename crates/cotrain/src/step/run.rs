@@ -195,7 +195,7 @@ impl Step {
         Ok(clipped)
     }
 
-    fn update(&mut self, gradients: Named<Gradient>) -> Result<()> {
+    pub(super) fn update(&mut self, gradients: Named<Gradient>) -> Result<()> {
         let params = self.params.named();
         let mut blocks: Named<Named<Gradient>> = self.optimizers.map(|_, _| Named::default());
         for (name, gradient) in gradients {
@@ -234,7 +234,7 @@ impl Step {
     }
 
     /// Runs `f`, and gives the buffers that `which` selects the values back that they had before.
-    fn keeping_buffers<T>(
+    pub(super) fn keeping_buffers<T>(
         &mut self,
         which: impl Fn(&Param) -> bool,
         f: impl FnOnce(&mut Self) -> Result<T>,
@@ -254,7 +254,7 @@ impl Step {
     }
 
     /// The random stream of one of a step's batches; a single batch has that of the step.
-    fn part_rng(&self, part: usize) -> Rng {
+    pub(super) fn part_rng(&self, part: usize) -> Rng {
         if part == 0 { self.step_rng() } else { self.step_rng().fork_at(part as u64) }
     }
 
@@ -311,7 +311,7 @@ impl Step {
     }
 }
 
-fn scalar(x: &Tensor) -> Result<f64> {
+pub(super) fn scalar(x: &Tensor) -> Result<f64> {
     Ok(x.to_dtype(DType::F64)?.to_scalar::<f64>()?)
 }
 

@@ -1,0 +1,179 @@
+//! Barrier: the shortest update that serves the tasks and lets one more function fall at a given speed.
+//!
+//! Given the Gramian of the gradients g₁ … gₘ of the tasks and of the gradient q of a function that has to fall, returns
+//! the weights λ (m) and ν of the update d = Σ λᵢgᵢ + ν q that solves
+//!     minimize  maxᵢ −gᵢ·d + ½‖d‖²   over d   with   q·d ≥ φ,   φ = speed · ‖q‖².
+//! Its dual, in which all is computed, is
+//!     minimize  ½‖Σ λᵢgᵢ + ν q‖² − ν φ   over   λ ≥ 0, Σ λ = 1, ν ≥ 0,
+//! so that ν = max(speed − q·Σλᵢgᵢ / ‖q‖², 0). For given λ the constraint Σ λ = 1 is priced (method of multipliers), and
+//! each price leads to a least squares problem with non-negative unknowns, solved exactly. Where q = 0 this is MGDA.
+//! Guarantees: q·d ≥ φ; gᵢ·d ≥ ‖d‖² − νφ for every task, with equality where λᵢ > 0.
+//! Reference: Gong, Liu and Liu, "Automatic and Harmless Regularization with Constrained and Lexicographic Optimization: A
+//! Dynamic Barrier Approach", NeurIPS 2021; Ye et al. (FORUM), ECAI 2024, <https://arxiv.org/abs/2401.09257>.
+
+use taskweave_kernels::{Error, Result};
+
+use super::cone;
+use crate::{Gramian, parameter};
+
+/// How far Σ λ may be from 1 before it is rescaled.
+const TOLERANCE: f64 = 1e-10;
+
+const ROUNDS: usize = 100;
+
+/// The weights of the tasks and that of the last row, which is the gradient of the function that has to fall.
+///
+/// `speed` is how fast it has to fall along the update, relative to the square of its gradient; finite and ≥ 0.
+///
+/// # Errors
+/// [`Error::Parameter`] for a Gramian of less than two rows or a `speed` out of range, [`Error::NotConverged`] where
+/// rounding keeps the solver from its tolerance.
+///
+/// # Example
+/// ```
+/// use taskweave_loss::{Gramian, weighting::barrier_weights};
+/// // g = (1, 0), q = (0, 2): d = g + ½ q, as q·d = 2 has to be half of ‖q‖² = 4.
+/// let gramian = Gramian::new(["task", "gap"], &[[1.0, 0.0], [0.0, 4.0]])?;
+/// let (tasks, gap) = barrier_weights(&gramian, 0.5)?;
+/// assert!((tasks[0] - 1.0).abs() < 1e-12 && (gap - 0.5).abs() < 1e-12);
+/// # Ok::<(), taskweave_kernels::Error>(())
+/// ```
+pub fn barrier_weights(gramian: &Gramian, speed: f64) -> Result<(Vec<f64>, f64)> {
+    parameter::non_negative("speed of the barrier", speed)?;
+    let Some(tasks) = gramian.len().checked_sub(1).filter(|tasks| *tasks > 0) else {
+        return Err(Error::parameter("rows of a Gramian with a barrier", "at least 2", gramian.len()));
+    };
+    Scaled::of(gramian, tasks, speed).solve()
+}
+
+/// The problem in units of the shortest task gradient: unknowns xᵢ = λᵢ‖gᵢ‖ / least and, last, ν‖q‖ / least.
+struct Scaled {
+    cosines: Vec<Vec<f64>>,
+    /// least / ‖gᵢ‖: Σ λ = 1 is pull·x = 1.
+    pull: Vec<f64>,
+    /// What the last unknown gains; absent where q = 0.
+    gain: Option<f64>,
+    /// least / ‖q‖.
+    last: f64,
+}
+
+impl Scaled {
+    fn of(gramian: &Gramian, tasks: usize, speed: f64) -> Self {
+        let norms = gramian.norms();
+        let (of_tasks, of_last) = norms.split_at(tasks);
+        let most = of_tasks.iter().fold(0.0, |most: f64, norm| most.max(*norm));
+        // A gradient of 0 has no unit of its own.
+        let unit = |norm: &f64| if *norm > 0.0 { *norm } else { most.max(f64::MIN_POSITIVE) };
+        let mut units: Vec<f64> = of_tasks.iter().map(unit).collect();
+        let least = units.iter().fold(f64::INFINITY, |least, norm| least.min(*norm));
+        let last = of_last.first().copied().filter(|norm| *norm > 0.0);
+        let mut pull: Vec<f64> = units.iter().map(|unit| least / unit).collect();
+        if let Some(norm) = last {
+            units.push(norm);
+            pull.push(0.0);
+        }
+        let entry = |i: usize, j: usize| gramian[(i, j)] / units[i] / units[j];
+        let cosines = (0..units.len()).map(|i| (0..units.len()).map(|j| entry(i, j)).collect()).collect();
+        Self {
+            cosines,
+            pull,
+            gain: last.map(|norm| speed * norm / least),
+            last: last.map_or(0.0, |norm| least / norm),
+        }
+    }
+
+    fn solve(&self) -> Result<(Vec<f64>, f64)> {
+        // At least the curvature of the dual in the price, so that the gap shrinks to a tenth or less in each round.
+        let stiffness = 10.0 * self.pull.len() as f64;
+        let row = |(row, a): (&Vec<f64>, &f64)| {
+            row.iter().zip(&self.pull).map(|(c, b)| c + stiffness * a * b).collect::<Vec<f64>>()
+        };
+        let h: Vec<Vec<f64>> = self.cosines.iter().zip(&self.pull).map(row).collect();
+        let (mut price, mut gap) = (0.0, 1.0);
+        for _ in 0..ROUNDS {
+            let mut f: Vec<f64> = self.pull.iter().map(|pull| (price + stiffness) * pull).collect();
+            if let (Some(gain), Some(last)) = (self.gain, f.last_mut()) {
+                *last = gain;
+            }
+            let x = cone::minimum(&h, &f)?;
+            gap = 1.0 - self.pull.iter().zip(&x).map(|(pull, x)| pull * x).sum::<f64>();
+            if gap.abs() <= TOLERANCE {
+                return Ok(self.weights(&x, 1.0 - gap));
+            }
+            price += stiffness * gap;
+        }
+        Err(Error::NotConverged { method: "barrier".into(), iterations: ROUNDS, residual: gap.abs() })
+    }
+
+    fn weights(&self, x: &[f64], sum: f64) -> (Vec<f64>, f64) {
+        let tasks = self.pull.len() - usize::from(self.gain.is_some());
+        let of_tasks = x.iter().zip(&self.pull).take(tasks).map(|(x, pull)| x * pull / sum);
+        let last = if self.gain.is_some() { x.last().map_or(0.0, |x| x * self.last) } else { 0.0 };
+        (of_tasks.collect(), last)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn gramian(rows: &[Vec<f64>]) -> Gramian {
+        let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+        let products: Vec<Vec<f64>> = rows.iter().map(|a| rows.iter().map(|b| dot(a, b)).collect()).collect();
+        Gramian::new((0..rows.len()).map(|i| format!("t{i}")), &products).unwrap()
+    }
+
+    #[test]
+    fn without_a_barrier_it_is_the_shortest_vector_of_the_hull() {
+        // g₁ = (−4, 1, 1), g₂ = (6, 1, 1), q = 0
+        let rows = [vec![-4.0, 1.0, 1.0], vec![6.0, 1.0, 1.0], vec![0.0; 3]];
+        let (weights, last) = barrier_weights(&gramian(&rows), 0.1).unwrap();
+        assert!((weights[0] - 0.6).abs() < 1e-10 && (weights[1] - 0.4).abs() < 1e-10 && last == 0.0);
+    }
+
+    #[test]
+    fn a_barrier_that_falls_by_itself_costs_nothing() {
+        let (_, last) = barrier_weights(&gramian(&[vec![1.0, 0.0], vec![1.0, 0.0]]), 0.5).unwrap();
+        assert!(last.abs() < 1e-12);
+        // q = −g: half of ‖q‖² against the task takes ν = 1.5.
+        let (_, last) = barrier_weights(&gramian(&[vec![1.0, 0.0], vec![-1.0, 0.0]]), 0.5).unwrap();
+        assert!((last - 1.5).abs() < 1e-10);
+    }
+
+    #[test]
+    fn bad_input_is_refused() {
+        assert!(matches!(barrier_weights(&gramian(&[vec![1.0]]), 0.1), Err(Error::Parameter { .. })));
+        assert!(matches!(barrier_weights(&gramian(&[vec![1.0], vec![1.0]]), -0.1), Err(Error::Parameter { .. })));
+        assert!(matches!(barrier_weights(&gramian(&[vec![1.0], vec![1.0]]), f64::NAN), Err(Error::Parameter { .. })));
+    }
+
+    proptest! {
+        /// The conditions of the minimum, with norms over four orders of magnitude.
+        #[test]
+        fn the_conditions_of_the_minimum_hold(
+            rows in prop::collection::vec((prop::collection::vec(-1.0..1.0f64, 4), -2.0..2.0f64), 2..7),
+            speed in 0.0..2.0f64,
+        ) {
+            let rows: Vec<Vec<f64>> =
+                rows.iter().map(|(row, power)| row.iter().map(|v| v * 10f64.powf(*power)).collect()).collect();
+            let gramian = gramian(&rows);
+            let last = rows.len() - 1;
+            let (weights, nu) = barrier_weights(&gramian, speed).unwrap();
+            prop_assert!(weights.iter().all(|w| *w >= 0.0) && nu >= 0.0);
+            prop_assert!((weights.iter().sum::<f64>() - 1.0).abs() < 1e-12);
+            let all: Vec<f64> = weights.iter().copied().chain([nu]).collect();
+            let along = |i: usize| (0..=last).map(|j| gramian[(i, j)] * all[j]).sum::<f64>();
+            let length: f64 = (0..=last).map(|i| all[i] * along(i)).sum::<f64>().max(0.0);
+            let phi = speed * gramian[(last, last)];
+            let scale = |i: usize| gramian[(i, i)].sqrt() * (length.sqrt() + gramian[(0, 0)].sqrt() + phi.sqrt()) + 1e-300;
+            prop_assert!(along(last) >= phi - 1e-7 * scale(last));
+            prop_assert!(nu * (along(last) - phi) <= 1e-7 * nu * scale(last));
+            for i in 0..last {
+                let level = length - nu * phi;
+                prop_assert!(along(i) >= level - 1e-7 * (scale(i) + level.abs()), "{} below {level}", along(i));
+            }
+        }
+    }
+}
