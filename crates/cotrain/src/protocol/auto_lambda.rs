@@ -173,3 +173,93 @@ impl Stateful for AutoLambda {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::quadratic::{close, differences, point, samples, step, weights};
+    use super::*;
+
+    fn values(named: &Named<f64>) -> Vec<f64> {
+        named.values().copied().collect()
+    }
+
+    /// The loss where a step leads is quadratic in the weights, so that central differences of it are exact.
+    #[test]
+    fn slopes_are_those_of_the_bilevel_objective() {
+        for (primary, rate) in
+            [(vec!["a".to_string()], Some(0.2)), (vec![], None), (vec!["b".into(), "a".into()], None)]
+        {
+            let (mut step, params) = step(0.1);
+            let (train, upper) = (samples(0, 9), samples(1, 7));
+            let (before, eta) = (point(&params), rate.unwrap_or(0.1));
+            let config = AutoLambdaConfig { primary: primary.clone(), rate, ..AutoLambdaConfig::default() };
+            let objective = |w: [f64; 2]| {
+                let ahead = train.descended(&before, w, eta, 1);
+                let of =
+                    |task: usize| if primary == ["a"] && task == 1 { 0.0 } else { upper.loss(task, &ahead) };
+                of(0) + of(1)
+            };
+            let (train_batch, upper_batch) = (train.batch(), upper.batch());
+            let parts = [Part { batch: &train_batch, number: 0 }, Part { batch: &upper_batch, number: 1 }];
+            let protocol = AutoLambda::new(config).unwrap();
+            let found = protocol.slopes(&mut step, parts, &weights([0.3, 0.8])).unwrap();
+            close(&values(&found), &differences(objective, [0.3, 0.8]), 1e-8);
+            assert_eq!(point(&params), before);
+        }
+    }
+
+    #[test]
+    fn the_network_learns_by_the_new_weights() {
+        let (mut step, params) = step(0.1);
+        let (train, upper) = (samples(0, 9), samples(1, 7));
+        let before = point(&params);
+        let mut protocol =
+            AutoLambda::new(AutoLambdaConfig { lr: 0.05, ..AutoLambdaConfig::default() }).unwrap();
+        let batches = (&[train.batch()], &[upper.batch()]);
+        let report = protocol.step(&mut step, &Batches { train: batches.0, upper: batches.1 }).unwrap();
+        let w = values(&report.weights);
+        // The first step of Adam has the length of its rate.
+        assert!(w.iter().all(|w| ((w - 0.1).abs() - 0.05).abs() < 1e-6), "{w:?}");
+        close(&point(&params), &train.descended(&before, [w[0], w[1]], 0.1, 1), 1e-12);
+        assert_eq!(step.done(), 1);
+    }
+
+    #[test]
+    fn weights_stay_above_their_bound() {
+        let run = |bound: Bound| {
+            let (mut step, _) = step(0.1);
+            let config =
+                AutoLambdaConfig { primary: vec!["a".into()], lr: 0.3, bound, ..AutoLambdaConfig::default() };
+            let (mut protocol, mut least) = (AutoLambda::new(config).unwrap(), f64::INFINITY);
+            for i in 0..10 {
+                let batches = (&[samples(2 * i, 9).batch()], &[samples(2 * i + 1, 7).batch()]);
+                let report =
+                    protocol.step(&mut step, &Batches { train: batches.0, upper: batches.1 }).unwrap();
+                least = values(&report.weights).into_iter().fold(least, f64::min);
+            }
+            least
+        };
+        assert_eq!(run(Bound::Zero), 0.0);
+        assert!(run(Bound::None) < 0.0);
+    }
+
+    #[test]
+    fn an_unknown_primary_task_is_named_and_nothing_changes() {
+        let (mut step, params) = step(0.1);
+        let before = point(&params);
+        let config = AutoLambdaConfig { primary: vec!["c".into()], ..AutoLambdaConfig::default() };
+        let batches = (&[samples(0, 9).batch()], &[samples(1, 7).batch()]);
+        let mut protocol = AutoLambda::new(config).unwrap();
+        let error = protocol.step(&mut step, &Batches { train: batches.0, upper: batches.1 }).unwrap_err();
+        assert_eq!(error.to_string(), r#"unknown primary task `c`: known are ["a", "b"]"#);
+        assert_eq!(point(&params), before);
+        assert!(matches!(
+            AutoLambda::new(AutoLambdaConfig { epsilon: 0.0, ..AutoLambdaConfig::default() }),
+            Err(Error::Parameter { .. })
+        ));
+        assert!(matches!(
+            AutoLambda::new(AutoLambdaConfig { rate: Some(-1.0), ..AutoLambdaConfig::default() }),
+            Err(Error::Parameter { .. })
+        ));
+    }
+}

@@ -127,7 +127,8 @@ impl Forum {
     ) -> Result<Update> {
         let mut weighed = step.weighed(train, weights, Heads::Weighted)?;
         let solved = self.solved(step, train, weights)?;
-        let gap = weighed.losses.try_map(|task, loss| Ok::<_, Error>(loss - solved.require("task", task)?))?;
+        let gap =
+            weighed.losses.try_map(|task, loss| Ok::<_, Error>(loss - solved.require("task", task)?))?;
         let slopes = through_softmax(&gap, weights)?;
         let rows = self.rows(step, upper, &weighed.gradient)?;
         let more: f64 = slopes.values().map(|slope| slope * slope).sum();
@@ -159,7 +160,8 @@ impl Forum {
         let mut rows = step.rows(upper, Over::All)?.rows().clone();
         let mut last = Named::default();
         for (name, param) in step.params().named().iter().filter(|(_, param)| param.kind.is_trained()) {
-            let block = gap.get(name).cloned().map_or_else(|| Ok(param.var.zeros_like()?.into()), Ok::<_, Error>);
+            let block =
+                gap.get(name).cloned().map_or_else(|| Ok(param.var.zeros_like()?.into()), Ok::<_, Error>);
             last.insert(name, block?)?;
         }
         rows.insert(GAP, last)?;
@@ -247,5 +249,119 @@ impl Stateful for Forum {
     fn restore(&mut self, state: &State) -> Result<()> {
         self.seen = state.read(NAME)?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::quadratic::{Point, close, differences, dot, point, samples, step, weights};
+    use super::*;
+
+    fn softmax(alpha: [f64; 2]) -> [f64; 2] {
+        let first = 1.0 / (1.0 + (alpha[1] - alpha[0]).exp());
+        [first, 1.0 - first]
+    }
+
+    /// d by brute force: the least of the dual over λ, with ν from its formula.
+    fn brute(upper: [Point; 2], gap: &[f64], of_alpha: [f64; 2], speed: f64) -> (f64, f64) {
+        let square = dot(gap, gap) + dot(&of_alpha, &of_alpha);
+        let at = |lambda: f64| {
+            let g: Vec<f64> = (0..5).map(|i| lambda * upper[0][i] + (1.0 - lambda) * upper[1][i]).collect();
+            let nu = (speed - dot(&g, gap) / square).max(0.0);
+            let d: Vec<f64> = g.iter().zip(gap).map(|(g, q)| g + nu * q).collect();
+            (0.5 * (dot(&d, &d) + nu * nu * dot(&of_alpha, &of_alpha)) - nu * speed * square, nu)
+        };
+        let (mut low, mut high) = (0.0, 1.0);
+        for _ in 0..200 {
+            let (a, b) = (low + (high - low) / 3.0, high - (high - low) / 3.0);
+            if at(a).0 < at(b).0 { high = b } else { low = a }
+        }
+        (low, at(low).1)
+    }
+
+    #[test]
+    fn the_update_is_that_of_the_constrained_problem() {
+        for (seed, speed) in [(0, 0.1), (10, 0.1), (20, 2.0), (30, 5.0)] {
+            let (mut step, params) = step(0.05);
+            let (train, upper) = (samples(seed, 9), samples(seed + 1, 7));
+            let at = point(&params);
+            let config = ForumConfig { steps: 3, rate: Some(0.1), speed, ..ForumConfig::default() };
+            let (alpha, w) = ([0.4, -0.3], softmax([0.4, -0.3]));
+            // q falls to the solution of the lower level, which is held fixed in its derivative.
+            let solved = train.descended(&at, w, 0.1, 3);
+            let f =
+                |alpha: [f64; 2], at: &Point| dot(&softmax(alpha), &[train.loss(0, at), train.loss(1, at)]);
+            let of_alpha = differences(|alpha| f(alpha, &at) - f(alpha, &solved), alpha);
+            let g = [train.gradient(0, &at), train.gradient(1, &at)];
+            let gap: Vec<f64> = (0..5).map(|i| w[0] * g[0][i] + w[1] * g[1][i]).collect();
+            let judges = [upper.gradient(0, &at), upper.gradient(1, &at)];
+            let (lambda, nu) = brute(judges, &gap, of_alpha, speed);
+
+            let (train_batch, upper_batch) = (train.batch(), upper.batch());
+            let parts = [Part { batch: &train_batch, number: 0 }, Part { batch: &upper_batch, number: 1 }];
+            let found = Forum::new(config).unwrap().update(&mut step, parts, &weights(w)).unwrap();
+            let d: Vec<f64> =
+                (0..5).map(|i| lambda * judges[0][i] + (1.0 - lambda) * judges[1][i] + nu * gap[i]).collect();
+            let blocks = found.weighed.gradient.values().map(|block| block.values().flatten_all().unwrap());
+            let direction: Vec<f64> = blocks.flat_map(|block| block.to_vec1::<f64>().unwrap()).collect();
+            close(&direction, &d, 1e-6);
+            let slopes: Vec<f64> = found.slopes.values().copied().collect();
+            close(&slopes, &of_alpha.map(|slope| nu * slope), 1e-6);
+            // q falls at the speed that was asked for.
+            let falls = dot(&direction, &gap) + dot(&slopes, &of_alpha);
+            assert!(falls >= speed * (dot(&gap, &gap) + dot(&of_alpha, &of_alpha)) - 1e-6, "{falls}");
+            assert_eq!(point(&params), at);
+        }
+    }
+
+    #[test]
+    fn the_network_takes_the_update_and_lambda_follows_more_slowly() {
+        let (mut step, params) = step(0.05);
+        let mut forum = Forum::new(ForumConfig::default()).unwrap();
+        for i in 0..3 {
+            let (train, upper) = ([samples(2 * i, 9).batch()], [samples(2 * i + 1, 7).batch()]);
+            let before = point(&params);
+            let parts = [Part { batch: &train[0], number: 0 }, Part { batch: &upper[0], number: 1 }];
+            let logits = forum.seen.logits.of(step.tasks(), 0.0, NAME).unwrap();
+            let known = forum.seen.mixture.clone();
+            let update = forum.update(&mut step, parts, &logits.softmax()).unwrap();
+            let blocks = update.weighed.gradient.values().map(|block| block.values().flatten_all().unwrap());
+            let d: Vec<f64> = blocks.flat_map(|block| block.to_vec1::<f64>().unwrap()).collect();
+            forum.step(&mut step, &Batches { train: &train, upper: &upper }).unwrap();
+            let moved: Vec<f64> = before.iter().zip(&d).map(|(x, d)| x - 0.05 * d).collect();
+            close(&point(&params), &moved, 1e-12);
+            let sum: f64 = forum.seen.mixture.values().sum();
+            assert!((sum - 1.0).abs() < 1e-9);
+            if i > 0 {
+                let most = (i as f64 + 1.0).powf(-0.75) + 1e-9;
+                assert!((forum.seen.mixture["a"] - known["a"]).abs() <= most);
+            }
+        }
+    }
+
+    #[test]
+    fn without_labels_of_the_upper_level_only_the_gap_falls() {
+        let (mut step, params) = step(0.05);
+        let train = samples(0, 9);
+        let before = point(&params);
+        let mut blank = samples(1, 7).batch();
+        blank.targets = Named::default();
+        let mut forum = Forum::new(ForumConfig { speed: 0.4, ..ForumConfig::default() }).unwrap();
+        forum.step(&mut step, &Batches { train: &[train.batch()], upper: &[blank] }).unwrap();
+        close(&point(&params), &train.descended(&before, [0.5; 2], 0.05 * 0.4, 1), 1e-12);
+    }
+
+    #[test]
+    fn parameters_out_of_range_are_refused() {
+        let base = ForumConfig::default();
+        for config in [
+            ForumConfig { steps: 0, ..base },
+            ForumConfig { rate: Some(-0.1), ..base },
+            ForumConfig { lr: f64::NAN, ..base },
+            ForumConfig { speed: -0.1, ..base },
+            ForumConfig { beta: 1.5, ..base },
+        ] {
+            assert!(matches!(Forum::new(config), Err(Error::Parameter { .. })));
+        }
     }
 }

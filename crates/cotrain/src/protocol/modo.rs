@@ -151,10 +151,10 @@ mod tests {
             for round in 0..3 {
                 let z = [0, 1, 2].map(|i| samples(10 * round + i, 6 + i as usize));
                 let at = point(&params);
-                let [first, second, third] = [0, 1, 2].map(|i: usize| [0, 1].map(|task| z[i].gradient(task, &at)));
-                let product = |i: usize| {
-                    (0..2).map(|j| w[j] * dot(shared(&first[i]), shared(&second[j]))).sum::<f64>()
-                };
+                let [first, second, third] =
+                    [0, 1, 2].map(|i: usize| [0, 1].map(|task| z[i].gradient(task, &at)));
+                let product =
+                    |i: usize| (0..2).map(|j| w[j] * dot(shared(&first[i]), shared(&second[j]))).sum::<f64>();
                 w = projected([0, 1].map(|i| w[i] - 0.1 * (product(i) + 0.2 * w[i])));
                 let batches = z.map(|z| z.batch());
                 let report = modo.step(&mut step, &Batches { train: &batches, upper: &[] }).unwrap();
@@ -163,7 +163,11 @@ mod tests {
                 let own = if heads == Heads::Unit { [1.0; 2] } else { w };
                 let expected: Vec<f64> = (0..5)
                     .map(|i| {
-                        let slope = if i < 3 { w[0] * third[0][i] + w[1] * third[1][i] } else { own[i - 3] * third[i - 3][i] };
+                        let slope = if i < 3 {
+                            w[0] * third[0][i] + w[1] * third[1][i]
+                        } else {
+                            own[i - 3] * third[i - 3][i]
+                        };
                         at[i] - 0.05 * slope
                     })
                     .collect();
@@ -221,7 +225,10 @@ mod tests {
 
     #[test]
     fn parameters_out_of_range_are_refused() {
-        for config in [ModoConfig { gamma: -1.0, ..ModoConfig::default() }, ModoConfig { rho: f64::NAN, ..ModoConfig::default() }] {
+        for config in [
+            ModoConfig { gamma: -1.0, ..ModoConfig::default() },
+            ModoConfig { rho: f64::NAN, ..ModoConfig::default() },
+        ] {
             assert!(matches!(Modo::new(config), Err(Error::Parameter { .. })));
         }
     }

@@ -173,8 +173,7 @@ fn sum(rows: &Jacobian, weights: &Named<f64>) -> Result<Named<Gradient>> {
 
 fn gramian(rows: &Named<Named<f64>>) -> Result<Gramian> {
     let dot = |a: &Named<f64>, b: &Named<f64>| a.values().zip(b.values()).map(|(a, b)| a * b).sum::<f64>();
-    let products: Vec<Vec<f64>> =
-        rows.values().map(|a| rows.values().map(|b| dot(a, b)).collect()).collect();
+    let products: Vec<Vec<f64>> = rows.values().map(|a| rows.values().map(|b| dot(a, b)).collect()).collect();
     Gramian::new(rows.names(), &products)
 }
 
@@ -203,5 +202,74 @@ impl Stateful for Moml {
     fn restore(&mut self, state: &State) -> Result<()> {
         self.logits = state.read(NAME)?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use taskweave_kernels::Error;
+
+    use super::super::quadratic::{TASKS, close, differences, point, samples, step, weights};
+    use super::*;
+
+    /// Through one, two and four steps of the lower level, whose Hessian is not zero.
+    #[test]
+    fn slopes_are_those_of_the_bilevel_objectives() {
+        for steps in [1, 2, 4] {
+            let (mut step, params) = step(0.05);
+            let (train, upper) = (samples(0, 9), samples(1, 7));
+            let before = point(&params);
+            let (train_batch, upper_batch) = (train.batch(), upper.batch());
+            let parts = [Part { batch: &train_batch, number: 0 }, Part { batch: &upper_batch, number: 1 }];
+            let protocol = Moml::new(MomlConfig { steps, ..MomlConfig::default() }).unwrap();
+            let found = protocol.slopes(&mut step, parts, &weights([0.3, 0.7])).unwrap();
+            for (task, name) in TASKS.into_iter().enumerate() {
+                let objective = |w: [f64; 2]| upper.loss(task, &train.descended(&before, w, 0.05, steps));
+                let found: Vec<f64> = found[name].values().copied().collect();
+                // The objective is a polynomial of higher degree in w for more than one step.
+                let tolerance = if steps == 1 { 1e-9 } else { 1e-6 };
+                close(&found, &differences(objective, [0.3, 0.7]), tolerance);
+            }
+            assert_eq!(point(&params), before);
+        }
+    }
+
+    #[test]
+    fn weights_move_by_the_shortest_vector_of_the_slopes_and_the_network_follows() {
+        let (mut step, params) = step(0.1);
+        let (train, upper) = (samples(0, 9), samples(1, 7));
+        let before = point(&params);
+        let (train_batch, upper_batch) = ([train.batch()], [upper.batch()]);
+        let mut protocol = Moml::new(MomlConfig { lr: 0.2, ..MomlConfig::default() }).unwrap();
+        let parts = [Part { batch: &train_batch[0], number: 0 }, Part { batch: &upper_batch[0], number: 1 }];
+        let slopes = protocol.slopes(&mut step, parts, &weights([0.5; 2])).unwrap();
+        // Of two weights with the sum 1 only the difference counts: the slopes of α₁ are half of half of it.
+        let along = TASKS.map(|task| 0.25 * (slopes[task]["a"] - slopes[task]["b"]));
+        let chosen = if along[0] * along[1] < 0.0 {
+            0.0
+        } else {
+            along[0].abs().min(along[1].abs()) * along[0].signum()
+        };
+        let report = protocol.step(&mut step, &Batches { train: &train_batch, upper: &upper_batch }).unwrap();
+        // The first step of Adam has the length of its rate, against the slope.
+        let alpha = if chosen == 0.0 { 0.0 } else { -0.2 * chosen.signum() };
+        let first = 1.0 / (1.0 + (-2.0 * alpha).exp());
+        let w: Vec<f64> = report.weights.values().copied().collect();
+        close(&w, &[first, 1.0 - first], 1e-6);
+        assert_ne!(chosen, 0.0, "the case says nothing");
+        close(&point(&params), &train.descended(&before, [w[0], w[1]], 0.1, 1), 1e-12);
+    }
+
+    #[test]
+    fn parameters_out_of_range_are_refused() {
+        let base = MomlConfig::default();
+        for config in [
+            MomlConfig { steps: 0, ..base },
+            MomlConfig { lr: -1.0, ..base },
+            MomlConfig { epsilon: 0.0, ..base },
+            MomlConfig { rate: Some(f64::NAN), ..base },
+        ] {
+            assert!(matches!(Moml::new(config), Err(Error::Parameter { .. })));
+        }
     }
 }

@@ -53,7 +53,8 @@ pub(super) fn step(lr: f64) -> (Step, Params) {
 }
 
 pub(super) fn point(params: &Params) -> Point {
-    let values = |param: &taskweave_kernels::Param| param.var.flatten_all().unwrap().to_vec1::<f64>().unwrap();
+    let values =
+        |param: &taskweave_kernels::Param| param.var.flatten_all().unwrap().to_vec1::<f64>().unwrap();
     params.named().values().flat_map(values).collect::<Vec<_>>().try_into().unwrap()
 }
 

@@ -133,7 +133,8 @@ impl SdmGrad {
         let mut products = Vec::new();
         for task in &tasks {
             let row = Named::new(second.rows().names().zip(all.require("task", task)?.iter().copied()))?;
-            products.push(tasks.iter().map(|other| row.require("task", other).copied()).collect::<Result<_>>()?);
+            products
+                .push(tasks.iter().map(|other| row.require("task", other).copied()).collect::<Result<_>>()?);
         }
         Ok(self.scaled(Pair { tasks, products }))
     }
@@ -235,5 +236,109 @@ fn check_preference(preference: &PerTask) -> Result<()> {
         PerTask::Named(weights) => weights
             .iter()
             .try_for_each(|(task, weight)| range::not_negative(&format!("preference of `{task}`"), *weight)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::quadratic::{Samples, close, dot, point, samples, step, weights};
+    use super::*;
+
+    type Products = [[f64; 2]; 2];
+
+    fn products(first: &Samples, second: &Samples, at: &[f64; 5]) -> Products {
+        let g = |z: &Samples, task: usize| z.gradient(task, at);
+        [0, 1].map(|i| [0, 1].map(|j| dot(&g(first, i)[..3], &g(second, j)[..3])))
+    }
+
+    /// The weights after the steps, by the formula.
+    fn expected(config: &SdmGradConfig, pairs: &[Products], p: [f64; 2]) -> [f64; 2] {
+        let mut w = [0.5; 2];
+        for step in 0..config.steps {
+            let m = pairs[step % pairs.len()];
+            let norm = (0..2).map(|i| m[i][i].max(0.0).sqrt()).sum::<f64>() / 2.0;
+            let unit = if config.scale == PairScale::MeanNorm { norm * norm } else { 1.0 };
+            let y = [0, 1].map(|i| {
+                let slope: f64 = (0..2).map(|j| m[i][j] * (w[j] + config.lambda * p[j])).sum();
+                w[i] - config.lr * slope / unit
+            });
+            let first = (0.5 * (y[0] - y[1] + 1.0)).clamp(0.0, 1.0);
+            w = [first, 1.0 - first];
+        }
+        w
+    }
+
+    #[test]
+    fn weights_and_parameters_follow_the_formula_with_two_different_batches() {
+        for (scale, pairs, lr) in [(PairScale::MeanNorm, 1, 0.05), (PairScale::None, 2, 0.02)] {
+            let config = SdmGradConfig {
+                preference: Some(PerTask::Listed(vec![2.0, 1.0])),
+                steps: 7,
+                lr,
+                scale,
+                pairs,
+                heads: Heads::Weighted,
+                ..SdmGradConfig::default()
+            };
+            let p = [2.0 / 3.0, 1.0 / 3.0];
+            let (mut step, params) = step(0.05);
+            let z: Vec<Samples> = (0..2 * pairs as u64 + 1).map(|i| samples(i, 6)).collect();
+            let at = point(&params);
+            let known: Vec<Products> = (0..pairs).map(|i| products(&z[2 * i], &z[2 * i + 1], &at)).collect();
+            let w = expected(&config, &known, p);
+            let aliased: Vec<Products> = (0..pairs).map(|i| products(&z[2 * i], &z[2 * i], &at)).collect();
+            let wrong = expected(&config, &aliased, p);
+            assert!((w[0] - wrong[0]).abs() > 1e-2, "one batch twice would pass: {w:?} and {wrong:?}");
+
+            let batches: Vec<Batch> = z.iter().map(Samples::batch).collect();
+            let mut protocol = SdmGrad::new(config).unwrap();
+            let report = protocol.step(&mut step, &Batches { train: &batches, upper: &[] }).unwrap();
+            close(&protocol.shares.values().values().copied().collect::<Vec<_>>(), &w, 1e-12);
+            let effective = [0, 1].map(|i| (w[i] + 0.3 * p[i]) / 1.3);
+            assert!((effective[0] + effective[1] - 1.0).abs() < 1e-12);
+            close(&report.weights.values().copied().collect::<Vec<_>>(), &effective, 1e-12);
+            let last = &z[2 * pairs];
+            let g = [last.gradient(0, &at), last.gradient(1, &at)];
+            let moved: Vec<f64> =
+                (0..5).map(|i| at[i] - 0.05 * (effective[0] * g[0][i] + effective[1] * g[1][i])).collect();
+            close(&point(&params), &moved, 1e-12);
+        }
+    }
+
+    #[test]
+    fn a_large_lambda_is_the_preferred_direction() {
+        let config = SdmGradConfig { lambda: 1e9, ..SdmGradConfig::default() };
+        let (mut step, _) = step(0.05);
+        let batches = [0, 1, 2].map(|i| samples(i, 6).batch());
+        let mut protocol = SdmGrad::new(config).unwrap();
+        let report = protocol.step(&mut step, &Batches { train: &batches, upper: &[] }).unwrap();
+        close(&report.weights.values().copied().collect::<Vec<_>>(), &[0.5; 2], 1e-8);
+    }
+
+    #[test]
+    fn parameters_out_of_range_are_refused() {
+        let base = SdmGradConfig::default;
+        for config in [
+            SdmGradConfig { lambda: -0.1, ..base() },
+            SdmGradConfig { lr: f64::INFINITY, ..base() },
+            SdmGradConfig { steps: 0, ..base() },
+            SdmGradConfig { pairs: 0, ..base() },
+            SdmGradConfig { pairs: 21, ..base() },
+            SdmGradConfig { preference: Some(PerTask::Listed(vec![1.0, -1.0])), ..base() },
+            SdmGradConfig { preference: Some(PerTask::Named(weights([1.0, f64::NAN]))), ..base() },
+        ] {
+            assert!(matches!(SdmGrad::new(config), Err(Error::Parameter { .. })));
+        }
+        let refused = |preference: Vec<f64>| {
+            let config = SdmGradConfig { preference: Some(PerTask::Listed(preference)), ..base() };
+            let batches = [0, 1, 2].map(|i| samples(i, 6).batch());
+            let (mut step, _) = step(0.05);
+            SdmGrad::new(config)
+                .unwrap()
+                .step(&mut step, &Batches { train: &batches, upper: &[] })
+                .unwrap_err()
+        };
+        assert!(matches!(refused(vec![0.0, 0.0]), Error::Parameter { .. }));
+        assert!(matches!(refused(vec![1.0]), Error::Shape { .. }));
     }
 }

@@ -222,7 +222,8 @@ impl Step {
     fn is_sum(&mut self) -> Result<bool> {
         let state = self.scalarizer.save()?;
         let stateless = state.values.is_null() && state.tensors.is_empty();
-        if !stateless || !self.scalarizer.params().is_empty() || self.scalarizer.feedback() != Feedback::None {
+        if !stateless || !self.scalarizer.params().is_empty() || self.scalarizer.feedback() != Feedback::None
+        {
             return Ok(false);
         }
         let probe = |(i, task): (usize, &String)| {

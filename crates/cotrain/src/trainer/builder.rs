@@ -229,8 +229,12 @@ impl TrainerBuilder {
             return Err(Error::parameter("training batches of an epoch", expected, train.batches()));
         }
         match (needs.upper, upper) {
-            (0, Some(_)) => Err(Error::parameter("samples of the upper level", "none for this protocol", "some")),
-            (1.., None) => Err(Error::parameter("samples of the upper level", "some for this protocol", "none")),
+            (0, Some(_)) => {
+                Err(Error::parameter("samples of the upper level", "none for this protocol", "some"))
+            }
+            (1.., None) => {
+                Err(Error::parameter("samples of the upper level", "some for this protocol", "none"))
+            }
             _ => Ok(()),
         }
     }

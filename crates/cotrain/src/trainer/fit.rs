@@ -89,11 +89,8 @@ impl Trainer {
         let mut batches = self.train.epoch_from(at.epoch, at.batch);
         let mut judges = Judges::after(self.upper.as_ref(), at.steps, needs.upper);
         loop {
-            let train: Vec<Batch> = batches
-                .by_ref()
-                .take(needs.train)
-                .map(|b| b?.to_device(&device))
-                .collect::<Result<_>>()?;
+            let train: Vec<Batch> =
+                batches.by_ref().take(needs.train).map(|b| b?.to_device(&device)).collect::<Result<_>>()?;
             if train.is_empty() || train.len() < needs.train && needs.last == Last::Drop {
                 return Ok(());
             }
