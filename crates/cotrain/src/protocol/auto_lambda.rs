@@ -262,4 +262,43 @@ mod tests {
             Err(Error::Parameter { .. })
         ));
     }
+
+    /// The second task's labels are those of the first, or their opposites, on one shared vector; 3 seeds.
+    #[test]
+    fn a_harmful_task_loses_its_weight_and_a_helpful_one_gains() {
+        let labeled = |seed: u64, size: usize, sign: f64| {
+            let mut drawn = samples(seed, size);
+            for (x, y) in &mut drawn.0 {
+                let truth = x[0] - 2.0 * x[1] + 0.5 * x[2];
+                *y = [truth, sign * truth];
+            }
+            drawn
+        };
+        let run = |seed: u64, sign: f64, lr: f64| {
+            let (mut step, params) = step(0.1);
+            let config = AutoLambdaConfig {
+                primary: vec!["a".into()],
+                initial: 0.5,
+                lr,
+                ..AutoLambdaConfig::default()
+            };
+            let (mut protocol, mut last) = (AutoLambda::new(config).unwrap(), weights([0.5; 2]));
+            for i in 0..200 {
+                let of = |part: u64| [labeled(1000 * seed + 2 * i + part, 8, sign).batch()];
+                let report = protocol.step(&mut step, &Batches { train: &of(0), upper: &of(1) }).unwrap();
+                last = report.weights;
+            }
+            (last["b"], labeled(99, 100, sign).loss(0, &point(&params)))
+        };
+        for seed in 0..3 {
+            let (harmful, loss) = run(seed, -1.0, 0.01);
+            let (_, unweighed) = run(seed, -1.0, 0.0);
+            assert!(
+                harmful < 0.05 && loss < 0.1 && unweighed > 1.0,
+                "λ {harmful}, loss {loss} and {unweighed}"
+            );
+            let (helpful, _) = run(seed, 1.0, 0.01);
+            assert!(helpful > 0.55, "λ {helpful}");
+        }
+    }
 }

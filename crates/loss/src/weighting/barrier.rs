@@ -145,8 +145,14 @@ mod tests {
     #[test]
     fn bad_input_is_refused() {
         assert!(matches!(barrier_weights(&gramian(&[vec![1.0]]), 0.1), Err(Error::Parameter { .. })));
-        assert!(matches!(barrier_weights(&gramian(&[vec![1.0], vec![1.0]]), -0.1), Err(Error::Parameter { .. })));
-        assert!(matches!(barrier_weights(&gramian(&[vec![1.0], vec![1.0]]), f64::NAN), Err(Error::Parameter { .. })));
+        assert!(matches!(
+            barrier_weights(&gramian(&[vec![1.0], vec![1.0]]), -0.1),
+            Err(Error::Parameter { .. })
+        ));
+        assert!(matches!(
+            barrier_weights(&gramian(&[vec![1.0], vec![1.0]]), f64::NAN),
+            Err(Error::Parameter { .. })
+        ));
     }
 
     proptest! {
