@@ -176,7 +176,7 @@ impl Stateful for AutoLambda {
 
 #[cfg(test)]
 mod tests {
-    use super::super::quadratic::{close, differences, point, samples, step, weights};
+    use super::super::quadratic::{Samples, close, differences, point, samples, step, weights};
     use super::*;
 
     fn values(named: &Named<f64>) -> Vec<f64> {
@@ -224,6 +224,16 @@ mod tests {
         assert_eq!(step.done(), 1);
     }
 
+    /// The second task's labels are those of the first, or their opposites.
+    fn labeled(seed: u64, size: usize, sign: f64) -> Samples {
+        let mut drawn = samples(seed, size);
+        for (x, y) in &mut drawn.0 {
+            let truth = x[0] - 2.0 * x[1] + 0.5 * x[2];
+            *y = [truth, sign * truth];
+        }
+        drawn
+    }
+
     #[test]
     fn weights_stay_above_their_bound() {
         let run = |bound: Bound| {
@@ -232,9 +242,8 @@ mod tests {
                 AutoLambdaConfig { primary: vec!["a".into()], lr: 0.3, bound, ..AutoLambdaConfig::default() };
             let (mut protocol, mut least) = (AutoLambda::new(config).unwrap(), f64::INFINITY);
             for i in 0..10 {
-                let batches = (&[samples(2 * i, 9).batch()], &[samples(2 * i + 1, 7).batch()]);
-                let report =
-                    protocol.step(&mut step, &Batches { train: batches.0, upper: batches.1 }).unwrap();
+                let of = |part: u64| [labeled(2 * i + part, 8, -1.0).batch()];
+                let report = protocol.step(&mut step, &Batches { train: &of(0), upper: &of(1) }).unwrap();
                 least = values(&report.weights).into_iter().fold(least, f64::min);
             }
             least
@@ -263,17 +272,9 @@ mod tests {
         ));
     }
 
-    /// The second task's labels are those of the first, or their opposites, on one shared vector; 3 seeds.
+    /// On one shared vector, 3 seeds.
     #[test]
     fn a_harmful_task_loses_its_weight_and_a_helpful_one_gains() {
-        let labeled = |seed: u64, size: usize, sign: f64| {
-            let mut drawn = samples(seed, size);
-            for (x, y) in &mut drawn.0 {
-                let truth = x[0] - 2.0 * x[1] + 0.5 * x[2];
-                *y = [truth, sign * truth];
-            }
-            drawn
-        };
         let run = |seed: u64, sign: f64, lr: f64| {
             let (mut step, params) = step(0.1);
             let config = AutoLambdaConfig {
