@@ -32,7 +32,7 @@ use crate::{Heads, Over, Part, Step, StepReport, Weighed};
 
 const NAME: &str = "forum";
 
-/// The name of the row of q among those of the tasks, which the name of no task begins with.
+/// The name of the row of q among those of the tasks.
 const GAP: &str = "\0gap";
 
 /// The parameters of [`Forum`].

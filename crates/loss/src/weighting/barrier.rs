@@ -5,8 +5,10 @@
 //!     minimize  maxᵢ −gᵢ·d + ½‖d‖²   over d   with   q·d ≥ φ,   φ = speed · ‖q‖².
 //! Its dual, in which all is computed, is
 //!     minimize  ½‖Σ λᵢgᵢ + ν q‖² − ν φ   over   λ ≥ 0, Σ λ = 1, ν ≥ 0,
-//! so that ν = max(speed − q·Σλᵢgᵢ / ‖q‖², 0). For given λ the constraint Σ λ = 1 is priced (method of multipliers), and
-//! each price leads to a least squares problem with non-negative unknowns, solved exactly. Where q = 0 this is MGDA.
+//! so that ν = max(speed − q·Σλᵢgᵢ / ‖q‖², 0). The constraint Σ λ = 1 is priced, with a penalty that keeps the rest of it
+//! well posed (an augmented Lagrangian). Each price leads to a least squares problem with non-negative unknowns, solved
+//! exactly; Σ λ grows with the price, piece by piece linearly, so that the price is found within a bracket by the false
+//! position. Where q = 0 this is MGDA.
 //! Guarantees: q·d ≥ φ; gᵢ·d ≥ ‖d‖² − νφ for every task, with equality where λᵢ > 0.
 //! Reference: Gong, Liu and Liu, "Automatic and Harmless Regularization with Constrained and Lexicographic Optimization: A
 //! Dynamic Barrier Approach", NeurIPS 2021; Ye et al. (FORUM), ECAI 2024, <https://arxiv.org/abs/2401.09257>.
@@ -16,8 +18,11 @@ use taskweave_kernels::{Error, Result};
 use super::cone;
 use crate::{Gramian, parameter};
 
-/// How far Σ λ may be from 1 before it is rescaled.
-const TOLERANCE: f64 = 1e-10;
+/// How close Σ λ has to come to 1.
+const EXACT: f64 = 1e-13;
+
+/// How far rounding may leave Σ λ from 1; what is left is rescaled away.
+const TOLERANCE: f64 = 1e-7;
 
 const ROUNDS: usize = 100;
 
@@ -83,26 +88,27 @@ impl Scaled {
     }
 
     fn solve(&self) -> Result<(Vec<f64>, f64)> {
-        // At least the curvature of the dual in the price, so that the gap shrinks to a tenth or less in each round.
         let stiffness = 10.0 * self.pull.len() as f64;
         let row = |(row, a): (&Vec<f64>, &f64)| {
             row.iter().zip(&self.pull).map(|(c, b)| c + stiffness * a * b).collect::<Vec<f64>>()
         };
         let h: Vec<Vec<f64>> = self.cosines.iter().zip(&self.pull).map(row).collect();
-        let (mut price, mut gap) = (0.0, 1.0);
-        for _ in 0..ROUNDS {
+        let at = |price: f64| {
             let mut f: Vec<f64> = self.pull.iter().map(|pull| (price + stiffness) * pull).collect();
             if let (Some(gain), Some(last)) = (self.gain, f.last_mut()) {
                 *last = gain;
             }
             let x = cone::minimum(&h, &f)?;
-            gap = 1.0 - self.pull.iter().zip(&x).map(|(pull, x)| pull * x).sum::<f64>();
-            if gap.abs() <= TOLERANCE {
-                return Ok(self.weights(&x, 1.0 - gap));
+            let gap = 1.0 - self.pull.iter().zip(&x).map(|(pull, x)| pull * x).sum::<f64>();
+            Ok(Trial { price, x, gap })
+        };
+        let Trial { x, gap, .. } = root(at, stiffness)?;
+        match gap.abs() <= TOLERANCE {
+            true => Ok(self.weights(&x, 1.0 - gap)),
+            false => {
+                Err(Error::NotConverged { method: "barrier".into(), iterations: ROUNDS, residual: gap.abs() })
             }
-            price += stiffness * gap;
         }
-        Err(Error::NotConverged { method: "barrier".into(), iterations: ROUNDS, residual: gap.abs() })
     }
 
     fn weights(&self, x: &[f64], sum: f64) -> (Vec<f64>, f64) {
@@ -111,6 +117,47 @@ impl Scaled {
         let last = if self.gain.is_some() { x.last().map_or(0.0, |x| x * self.last) } else { 0.0 };
         (of_tasks.collect(), last)
     }
+}
+
+/// What a price leads to.
+struct Trial {
+    price: f64,
+    x: Vec<f64>,
+    /// 1 − Σ λ, which falls as the price rises.
+    gap: f64,
+}
+
+/// The trial where the gap is 0: away from price 0 in growing strides until the gap changes its sign, then by the false
+/// position, where the value at an end that stays is halved (Illinois).
+fn root(at: impl Fn(f64) -> Result<Trial>, stride: f64) -> Result<Trial> {
+    let mut here = at(0.0)?;
+    let mut step = stride * here.gap;
+    let mut there = at(step)?;
+    for _ in 0..ROUNDS {
+        if here.gap * there.gap <= 0.0 {
+            break;
+        }
+        step *= 4.0;
+        let next = at(there.price + step)?;
+        here = std::mem::replace(&mut there, next);
+    }
+    let mut value = here.gap;
+    for _ in 0..ROUNDS {
+        let price = (here.price * there.gap - there.price * value) / (there.gap - value);
+        let settled = here.gap.abs().min(there.gap.abs()) <= EXACT || !price.is_finite();
+        if settled || price == here.price || price == there.price {
+            break;
+        }
+        let next = at(price)?;
+        if next.gap * there.gap < 0.0 {
+            value = there.gap;
+            here = there;
+        } else {
+            value *= 0.5;
+        }
+        there = next;
+    }
+    Ok(if here.gap.abs() < there.gap.abs() { here } else { there })
 }
 
 #[cfg(test)]
