@@ -158,7 +158,7 @@ impl SdmGrad {
             None => equal,
         };
         let sum: f64 = raw.values().sum();
-        if !(sum > 0.0) {
+        if sum <= 0.0 || !sum.is_finite() {
             return Err(Error::parameter("sum of the preference", "a number > 0", sum));
         }
         Ok(raw.map(|_, weight| weight / sum))
