@@ -4,7 +4,7 @@
 //!     w ← Π( w − γ (J(z₁) J(z₂)ᵀ w + ρ w) ),   Π the projection onto w ≥ 0, Σ w = 1,
 //!     θ ← optimizer(θ, J(z₃)ᵀ w).
 //! The expectation of J(z₁) J(z₂)ᵀ is J Jᵀ, while that of J(z) J(z)ᵀ is larger by the variance of the gradients, most so
-//! for the noisiest task. w starts with equal weights, and so does the first update with γ = 0.
+//! for the noisiest task. w starts with equal weights.
 //! Cost: 3 forward and K + 2 backward passes: K for z₁, one for J(z₂)ᵀw, one for the update; with unit heads one more
 //! through the heads alone.
 //! A task that z₁ or z₂ has no labels for keeps its weight.

@@ -9,7 +9,9 @@
 //! well posed (an augmented Lagrangian). Each price leads to a least squares problem with non-negative unknowns, solved
 //! exactly; Σ λ grows with the price, piece by piece linearly, so that the price is found within a bracket by the false
 //! position. Where q = 0 this is MGDA.
-//! Guarantees: q·d ≥ φ; gᵢ·d ≥ ‖d‖² − νφ for every task, with equality where λᵢ > 0.
+//! Guarantees: q·d ≥ φ; gᵢ·d ≥ ‖d‖² − νφ for every task, with equality where λᵢ > 0. The conditions hold
+//! to 1e-9 of their terms in general, and to 1e-5 where gradients are zero, equal or opposite. Not: where opposite gradients
+//! differ in length by 10⁶, rounding may leave no solution, which is an error.
 //! Reference: Gong, Liu and Liu, "Automatic and Harmless Regularization with Constrained and Lexicographic Optimization: A
 //! Dynamic Barrier Approach", NeurIPS 2021; Ye et al. (FORUM), ECAI 2024, <https://arxiv.org/abs/2401.09257>.
 
