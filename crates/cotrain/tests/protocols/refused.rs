@@ -43,6 +43,8 @@ fn the_upper_level_is_given_where_it_is_used_and_only_there() {
     }
 }
 
+type Build<'a> = Box<dyn Fn() -> Step + 'a>;
+
 #[test]
 fn parts_of_a_step_that_a_protocol_would_ignore_are_refused() {
     let given = batches(&Loader::builder(shapes(60)).batch_size(6).build().unwrap(), 5);
@@ -51,7 +53,7 @@ fn parts_of_a_step_that_a_protocol_would_ignore_are_refused() {
     let aggregator = serde_json::from_str::<AggregatorConfig>(r#"{"name": "mgda"}"#).unwrap();
     let weights = Named::new([("class", 1.0), ("mask", 1.0)]).unwrap();
     for text in &ROWS[1..] {
-        let builders: [(&str, Box<dyn Fn() -> Step>); 7] = [
+        let builders: [(&str, Build<'_>); 7] = [
             ("aggregator", Box::new(|| builder().aggregator(aggregator.build().unwrap()).build().unwrap())),
             (
                 "scalarizer",
