@@ -1,5 +1,6 @@
 //! Auto-λ: task weights that serve chosen primary tasks, by one step of look-ahead.
 //!
+//! The problem is
 //!     minimize  Σ over primary i of Lᵢ(θ*(λ); upper batch)   over λ   with   θ*(λ) = argmin Σ λᵢ Lᵢ(θ; training batch)
 //! With one gradient step θ′ = θ − η ∇Σ λᵢLᵢ(θ) in the place of θ*, and v = ∇ Σ primary Lᵢ(θ′; upper batch),
 //!     ∂/∂λᵢ = −η ∇Lᵢ(θ)·v ≈ −η (Lᵢ(θ + εv) − Lᵢ(θ − εv)) / (2ε),   ε = `epsilon` / ‖v‖.

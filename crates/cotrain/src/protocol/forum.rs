@@ -1,5 +1,6 @@
 //! FORUM: task weights and network together, as one problem with a constraint and first derivatives only.
 //!
+//! The problem is
 //!     minimize  (L₁(θ; upper), …, L_K(θ; upper))   over α and θ   with   q(α, θ) ≤ 0,   w = softmax(α)
 //! where q says how far θ is from solving the lower level: with f(α, θ) = Σ wⱼLⱼ(θ; training) and θ̃ what S steps of
 //! gradient descent of f from θ lead to,

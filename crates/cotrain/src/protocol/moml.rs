@@ -1,5 +1,6 @@
 //! MOML: task weights that serve all tasks at once, by looking ahead and MGDA.
 //!
+//! The problem is
 //!     minimize  (L₁(θ_S; upper), …, L_K(θ_S; upper))   over α,   w = softmax(α)
 //!     θ₀ = θ,   θ_{s+1} = θ_s − η Σ wⱼ ∇Lⱼ(θ_s; training)   for s < S
 //! The slopes of each upper loss with respect to w go backward through the S steps: v_S = ∇Lᵢ(θ_S; upper) and

@@ -1,5 +1,6 @@
 //! Plain: the ordinary step, over one batch or several as if they were one.
 //!
+//! One step is
 //!     θ ← optimizer(θ, ∇ scalarizer(L₁(θ), …, L_K(θ)))
 //! See [`Step::step_over`]; all parts of the step apply. The last batches of an epoch make a smaller step.
 
