@@ -5,6 +5,7 @@ mod atomic;
 mod balance;
 mod comparison;
 mod parts;
+pub mod protocol;
 pub mod rate;
 pub mod report;
 mod run;
@@ -18,7 +19,7 @@ pub use comparison::{Comparison, Outcome, Training};
 pub use run::{Checkpoint, Checkpoints, Run};
 pub use sampling::Sampling;
 pub use schedule::Schedule;
-pub use step::{Clip, Step, StepBuilder, StepReport, TaskScore};
+pub use step::{Clip, Over, Part, Step, StepBuilder, StepReport, TaskScore, Weighed};
 pub use trainer::{
     Callback, Control, Cosines, EarlyStopping, EpochRecord, History, Monitor, Progress, Trainer,
     TrainerBuilder, Unit,

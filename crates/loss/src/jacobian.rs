@@ -169,6 +169,48 @@ impl Jacobian {
         }
     }
 
+    /// J Kᵀ: the inner products of the gradients of these tasks (rows) with those of another Jacobian's (columns), in f64.
+    ///
+    /// With the Jacobians of two independent batches its expectation is the Gramian of the expected gradients, while that
+    /// of the Gramian of one batch is larger by their variance.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`] and [`Error::Shape`] where the blocks differ, [`Error::NonFinite`] with the task whose row of
+    /// products holds a NaN or an infinity.
+    ///
+    /// # Example
+    /// ```
+    /// use candle_core::{Device, Tensor};
+    /// use taskweave_kernels::Named;
+    /// use taskweave_loss::Jacobian;
+    /// let row = |x: f64| Named::new([("x", Tensor::new(x, &Device::Cpu)?.into())]);
+    /// let first = Jacobian::new(Named::new([("a", row(1.0)?), ("b", row(3.0)?)])?)?;
+    /// let second = Jacobian::new(Named::new([("a", row(2.0)?)])?)?;
+    /// assert_eq!(first.products(&second)?, [[2.0], [6.0]]);
+    /// # Ok::<(), taskweave_kernels::Error>(())
+    /// ```
+    pub fn products(&self, other: &Self) -> Result<Vec<Vec<f64>>> {
+        let (size, columns) = (self.rows.len() + other.rows.len(), other.rows.len());
+        let mut sums = vec![vec![0.0; columns]; self.rows.len()];
+        let (Some(own), Some((task, row))) = (self.rows.values().next(), other.rows.iter().next()) else {
+            return Ok(sums);
+        };
+        matching(task, own, row)?;
+        for (own, others) in self.blocks().zip(other.blocks()) {
+            let products = inner_products(&[own, others].concat())?;
+            for (sums, products) in sums.iter_mut().zip(products.chunks(size)) {
+                let of_other = products.iter().skip(size - columns);
+                sums.iter_mut().zip(of_other).for_each(|(sum, product)| *sum += product);
+            }
+        }
+        for (task, sums) in self.rows.names().zip(&sums) {
+            if sums.iter().any(|sum| !sum.is_finite()) {
+                return Err(Error::non_finite("products of the gradient", task));
+            }
+        }
+        Ok(sums)
+    }
+
     /// Jᵀ w: the weighted sum of the gradients of all tasks, block by block.
     ///
     /// # Errors

@@ -43,6 +43,7 @@ pub mod metric;
 mod parameter;
 mod sample_gramian;
 pub mod scalarizer;
+mod simplex;
 pub mod weighting;
 
 pub use aggregator::{Aggregated, Aggregator, AggregatorConfig};
@@ -53,4 +54,5 @@ pub use jacobian::Jacobian;
 pub use metric::{Direction, Metric, MetricConfig};
 pub use sample_gramian::sample_gramian;
 pub use scalarizer::{Scalarized, Scalarizer, ScalarizerConfig, scalarized};
+pub use simplex::simplex_projection;
 pub use weighting::{Weighting, WeightingConfig};

@@ -24,7 +24,7 @@ mod exponential;
 mod linear_warmup;
 mod multi_step;
 mod one_cycle;
-mod range;
+pub(crate) mod range;
 mod reduce_on_plateau;
 mod sequential;
 mod stateless;

@@ -1,24 +1,24 @@
-//! The ranges that parameters of schedules are checked against.
+//! The ranges that parameters are checked against.
 
 use taskweave_kernels::{Error, Result};
 
 /// A finite number > 0.
-pub(super) fn positive(name: &str, value: f64) -> Result<()> {
+pub(crate) fn positive(name: &str, value: f64) -> Result<()> {
     require(value.is_finite() && value > 0.0, name, "a finite number > 0", value)
 }
 
 /// A finite number ≥ 0.
-pub(super) fn not_negative(name: &str, value: f64) -> Result<()> {
+pub(crate) fn not_negative(name: &str, value: f64) -> Result<()> {
     require(value.is_finite() && value >= 0.0, name, "a finite number ≥ 0", value)
 }
 
 /// A number in `(0, 1)`.
-pub(super) fn inside(name: &str, value: f64) -> Result<()> {
+pub(crate) fn inside(name: &str, value: f64) -> Result<()> {
     require(value > 0.0 && value < 1.0, name, "a number in (0, 1)", value)
 }
 
 /// A whole number ≥ `least`.
-pub(super) fn at_least(name: &str, least: u64, value: u64) -> Result<()> {
+pub(crate) fn at_least(name: &str, least: u64, value: u64) -> Result<()> {
     if value < least {
         return Err(Error::parameter(name, format!("a whole number ≥ {least}"), value));
     }
@@ -26,7 +26,7 @@ pub(super) fn at_least(name: &str, least: u64, value: u64) -> Result<()> {
 }
 
 /// Whole numbers of which each is larger than the one before.
-pub(super) fn increasing(name: &str, values: &[u64]) -> Result<()> {
+pub(crate) fn increasing(name: &str, values: &[u64]) -> Result<()> {
     if values.is_sorted_by(|a, b| a < b) {
         return Ok(());
     }

@@ -9,6 +9,7 @@
 //! | `aggregation` | which parameters the balance is for, and what they and the heads get |
 //! | `rows`, `seam`, `samples` | what is balanced: gradients of parameters, of features, of samples |
 //! | `gradients` | gradients by parameter |
+//! | `primitives` | what step protocols are made of |
 //! | `clip` | what is done to gradients that are too large |
 //! | `saved` | saving and restoring |
 //! | `evaluate` | losses and metrics over a loader |
@@ -21,6 +22,7 @@ mod direct;
 mod evaluate;
 mod gradients;
 mod pass;
+mod primitives;
 mod rows;
 mod run;
 mod samples;
@@ -37,6 +39,7 @@ use crate::{Balance, Sampling, Schedule};
 pub use builder::StepBuilder;
 pub use clip::Clip;
 pub use evaluate::TaskScore;
+pub use primitives::{Over, Part, Weighed};
 
 /// A model, its objective and its optimizers: everything that one training step needs.
 ///

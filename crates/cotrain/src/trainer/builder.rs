@@ -1,11 +1,12 @@
 //! The parts of a trainer.
 
-use taskweave_data::Loader;
+use taskweave_data::{Last, Loader};
 use taskweave_kernels::{Error, Named, Result};
 use taskweave_loss::Metric;
 
 use super::{Callback, EarlyStopping, Monitor};
 use crate::Checkpoints;
+use crate::protocol::{Plain, Protocol};
 use crate::rate::{Constant, Rate};
 
 /// A loop over the batches of a loader, epoch after epoch.
@@ -45,9 +46,10 @@ use crate::rate::{Constant, Rate};
 pub struct Trainer {
     pub(super) train: Loader,
     pub(super) valid: Option<Loader>,
+    pub(super) upper: Option<Loader>,
     pub(super) metrics: Named<Box<dyn Metric>>,
     pub(super) epochs: u64,
-    pub(super) accumulate: usize,
+    pub(super) protocol: Box<dyn Protocol>,
     pub(super) rate: Box<dyn Rate>,
     pub(super) unit: Unit,
     pub(super) monitor: Monitor,
@@ -83,7 +85,9 @@ pub enum Cosines {
 /// | `epochs` | 1 | ≥ 1 | passes over the training samples |
 /// | `valid` | none | | loader and metrics for validation after each epoch |
 /// | `rate` | constant, per epoch | | the learning rate over time; the base is the optimizer's |
-/// | `accumulate` | 1 | ≥ 1 | batches that make one step |
+/// | `protocol` | plain | | what is done with which batches in one step |
+/// | `accumulate` | 1 | ≥ 1 | batches that make one plain step |
+/// | `upper` | none | | loader of the samples that a protocol with two levels judges task weights by |
 /// | `monitor` | validation loss | | what early stopping and a plateau schedule look at; the training loss without validation |
 /// | `early_stopping` | none | | when to stop |
 /// | `cosines` | off | | whether gradient cosines are recorded |
@@ -101,9 +105,10 @@ impl Trainer {
         let trainer = Self {
             train,
             valid: None,
+            upper: None,
             metrics: Named::default(),
             epochs: 1,
-            accumulate: 1,
+            protocol: Box::new(Plain::default()),
             rate: Box::new(Constant {}),
             unit: Unit::Epoch,
             monitor: Monitor::Loss,
@@ -136,9 +141,22 @@ impl TrainerBuilder {
         self
     }
 
-    /// Batches that make one step, see [`Step::step_over`](crate::Step::step_over).
-    pub fn accumulate(mut self, batches: usize) -> Self {
-        self.trainer.accumulate = batches;
+    /// What is done with which batches in one step. A training resumes with the protocol that it began with.
+    pub fn protocol(mut self, protocol: Box<dyn Protocol>) -> Self {
+        self.trainer.protocol = protocol;
+        self
+    }
+
+    /// The same as the protocol [`Plain`] over so many batches.
+    pub fn accumulate(self, batches: usize) -> Self {
+        self.protocol(Box::new(Plain { batches }))
+    }
+
+    /// The samples that a protocol with two levels judges task weights by. Its batches are taken in order, epoch after
+    /// epoch; how many epochs the training makes of them does not matter. They should not be samples that the network
+    /// learns from, nor those of [`valid`](Self::valid), whose scores would no longer be of unseen samples.
+    pub fn upper(mut self, loader: Loader) -> Self {
+        self.trainer.upper = Some(loader);
         self
     }
 
@@ -181,12 +199,13 @@ impl TrainerBuilder {
     /// The trainer.
     ///
     /// # Errors
-    /// [`Error::Parameter`] for a value out of range, or early stopping without validation.
+    /// [`Error::Parameter`] for a value out of range, early stopping without validation, a protocol that wants more batches
+    /// than an epoch has, and samples of an upper level that are missing or that the protocol has no use for.
     pub fn build(self) -> Result<Trainer> {
-        let Trainer { epochs, accumulate, checkpoint_every, early_stopping, valid, .. } = &self.trainer;
+        let Trainer { epochs, protocol, checkpoint_every, early_stopping, valid, .. } = &self.trainer;
         let counts = [
             ("epochs", *epochs),
-            ("accumulate", *accumulate as u64),
+            ("training batches of a step", protocol.needs().train as u64),
             ("checkpoint_every", checkpoint_every.unwrap_or(1)),
         ];
         if let Some((name, _)) = counts.iter().find(|(_, count)| *count == 0) {
@@ -198,6 +217,25 @@ impl TrainerBuilder {
                 return Err(Error::parameter("early stopping", "validation samples", "none"));
             }
         }
+        self.check_batches()?;
         Ok(self.trainer)
+    }
+
+    fn check_batches(&self) -> Result<()> {
+        let Trainer { protocol, train, upper, .. } = &self.trainer;
+        let needs = protocol.needs();
+        if needs.last == Last::Drop && train.batches() < needs.train {
+            let expected = format!("at least {}, as the protocol takes", needs.train);
+            return Err(Error::parameter("training batches of an epoch", expected, train.batches()));
+        }
+        match (needs.upper, upper) {
+            (0, Some(_)) => {
+                Err(Error::parameter("samples of the upper level", "none for this protocol", "some"))
+            }
+            (1.., None) => {
+                Err(Error::parameter("samples of the upper level", "some for this protocol", "none"))
+            }
+            _ => Ok(()),
+        }
     }
 }

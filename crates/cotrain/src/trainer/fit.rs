@@ -4,15 +4,20 @@ use std::time::Instant;
 
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
-use taskweave_data::Batch;
+use taskweave_data::{Batch, Last};
 use taskweave_kernels::{Error, Named, Result, State, Stateful, ops};
 
 use super::builder::{Cosines, Unit};
 use super::early_stopping::Best;
 use super::history::Sums;
+use super::judges::Judges;
 use super::{Control, EpochRecord, History, Trainer};
+use crate::protocol::Batches;
 use crate::run::BEST;
 use crate::{Checkpoint, Step};
+
+/// What the names of the protocol's tensors begin with, among those of the state.
+const PROTOCOL: &str = "protocol/";
 
 /// Where a training is.
 #[derive(Default, Serialize, Deserialize)]
@@ -34,6 +39,8 @@ struct Data {
     samples: usize,
     batches: usize,
     accumulate: usize,
+    #[serde(default)]
+    upper: Option<(usize, usize)>,
 }
 
 /// The host values of a checkpoint.
@@ -42,6 +49,8 @@ struct Saved<P> {
     position: P,
     rate: serde_json::Value,
     step: serde_json::Value,
+    #[serde(default)]
+    protocol: serde_json::Value,
 }
 
 impl Trainer {
@@ -54,7 +63,11 @@ impl Trainer {
     /// is, and starting again resumes from it.
     pub fn fit(&mut self, step: &mut Step) -> Result<History> {
         let mut at = self.resume(step)?;
-        let per_epoch = self.train.batches().div_ceil(self.accumulate) as u64;
+        let needs = self.protocol.needs();
+        let per_epoch = match needs.last {
+            Last::Keep => self.train.batches().div_ceil(needs.train),
+            Last::Drop => self.train.batches() / needs.train,
+        } as u64;
         let left = per_epoch.saturating_mul(self.epochs).saturating_sub(at.steps);
         self.callbacks.iter_mut().try_for_each(|callback| callback.on_start(at.steps, left))?;
         while at.epoch < self.epochs && !at.over {
@@ -72,22 +85,21 @@ impl Trainer {
 
     /// The steps of an epoch that are still to come.
     fn steps(&mut self, step: &mut Step, at: &mut Position) -> Result<()> {
-        let device = step.params().device().clone();
+        let (device, needs) = (step.params().device().clone(), self.protocol.needs());
         let mut batches = self.train.epoch_from(at.epoch, at.batch);
+        let mut judges = Judges::after(self.upper.as_ref(), at.steps, needs.upper);
         loop {
-            let group: Vec<Batch> = batches
-                .by_ref()
-                .take(self.accumulate)
-                .map(|b| b?.to_device(&device))
-                .collect::<Result<_>>()?;
-            if group.is_empty() {
+            let train: Vec<Batch> =
+                batches.by_ref().take(needs.train).map(|b| b?.to_device(&device)).collect::<Result<_>>()?;
+            if train.is_empty() || train.len() < needs.train && needs.last == Last::Drop {
                 return Ok(());
             }
+            let upper = judges.next(needs.upper, &device)?;
             self.set_rate(step, at)?;
             let start = Instant::now();
-            let report = step.step_over(&group)?;
+            let report = self.protocol.step(step, &Batches { train: &train, upper: &upper })?;
             at.sums.add(&report, start.elapsed().as_secs_f64())?;
-            (at.batch, at.steps) = (at.batch + group.len(), at.steps + 1);
+            (at.batch, at.steps) = (at.batch + train.len(), at.steps + 1);
             self.callbacks.iter_mut().try_for_each(|callback| callback.on_step(&report))?;
             let due = self.checkpoint_every.is_some_and(|every| at.steps.is_multiple_of(every));
             // The end of the epoch is saved with its validation.
@@ -158,14 +170,20 @@ impl Trainer {
         for (name, tensor) in at.best.tensors.iter() {
             tensors.insert(format!("{BEST}{name}"), tensor.clone())?;
         }
-        let saved = Saved { position: at, rate: self.rate.save()?.values, step: values };
+        let protocol = self.protocol.save()?;
+        for (name, tensor) in protocol.tensors.iter() {
+            tensors.insert(format!("{PROTOCOL}{name}"), tensor.clone())?;
+        }
+        let rate = self.rate.save()?.values;
+        let saved = Saved { position: at, rate, step: values, protocol: protocol.values };
         let state = State { tensors, ..State::of(&saved)? };
         checkpoints.save(step.done(), &Checkpoint { model: step.params().tensors(), state })
     }
 
     fn data(&self) -> Data {
         let (samples, batches) = (self.train.samples(), self.train.batches());
-        Data { samples, batches, accumulate: self.accumulate }
+        let upper = self.upper.as_ref().map(|upper| (upper.samples(), upper.batches()));
+        Data { samples, batches, accumulate: self.protocol.needs().train, upper }
     }
 
     fn resume(&mut self, step: &mut Step) -> Result<Position> {
@@ -178,23 +196,25 @@ impl Trainer {
             let (expected, found) = (format!("{:?}", self.data()), format!("{:?}", position.data));
             return Err(Error::state("training", expected, found));
         }
-        let (best, own) = divide(state.tensors)?;
+        let (best, others) = divide(state.tensors, BEST)?;
+        let (of_protocol, own) = divide(others, PROTOCOL)?;
         step.params().load(&model)?;
         step.restore(&State { values: saved.step, tensors: own })?;
+        self.protocol.restore(&State { values: saved.protocol, tensors: of_protocol })?;
         self.rate.restore(&State { values: saved.rate, tensors: Named::default() })?;
         position.best.tensors = best;
         Ok(position)
     }
 }
 
-/// The tensors of the best epoch, and those of the step.
-fn divide(tensors: Named<Tensor>) -> Result<(Named<Tensor>, Named<Tensor>)> {
-    let (mut best, mut own) = (Named::default(), Named::default());
+/// The tensors whose names begin with `prefix`, without it, and the others.
+fn divide(tensors: Named<Tensor>, prefix: &str) -> Result<(Named<Tensor>, Named<Tensor>)> {
+    let (mut with, mut without) = (Named::default(), Named::default());
     for (name, tensor) in tensors {
-        match name.strip_prefix(BEST) {
-            Some(parameter) => best.insert(parameter, tensor)?,
-            None => own.insert(name, tensor)?,
+        match name.strip_prefix(prefix) {
+            Some(rest) => with.insert(rest, tensor)?,
+            None => without.insert(name, tensor)?,
         }
     }
-    Ok((best, own))
+    Ok((with, without))
 }

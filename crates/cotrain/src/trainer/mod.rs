@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `builder` | the parts of a trainer |
 //! | `fit` | epochs, validation, checkpoints, resuming |
+//! | `judges` | the batches of a protocol's upper level |
 //! | `history` | what happened, epoch by epoch |
 //! | `early_stopping` | when to stop, and which parameters to keep |
 //! | `callback` | what listens |
@@ -14,6 +15,7 @@ mod callback;
 mod early_stopping;
 mod fit;
 mod history;
+mod judges;
 mod progress;
 
 pub use builder::{Cosines, Trainer, TrainerBuilder, Unit};

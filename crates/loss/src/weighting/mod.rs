@@ -27,6 +27,7 @@
 //! work on the matrix of cosines, so that norms that differ by 10⁶ do not cost them their accuracy.
 
 mod aligned_mtl;
+mod barrier;
 mod cagrad;
 mod cone;
 mod config;
@@ -60,6 +61,7 @@ mod sum;
 mod upgrad;
 
 pub use aligned_mtl::{AlignedMtl, AlignedScale};
+pub use barrier::barrier_weights;
 pub use cagrad::{CaGrad, Rescale};
 pub use cone::{Solved, minimum};
 pub use config::WeightingConfig;
