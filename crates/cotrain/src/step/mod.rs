@@ -8,6 +8,8 @@
 //! | `aggregation` | one gradient for what the tasks share, from the gradient of each |
 //! | `clip` | what is done to gradients that are too large |
 //! | `saved` | saving and restoring |
+//! | `probe` | looking at a step without taking it |
+//! | `prefer` | which trade-off it is after |
 //! | `evaluate` | losses and metrics over a loader |
 
 mod aggregation;
@@ -15,6 +17,8 @@ mod builder;
 mod clip;
 mod evaluate;
 mod pass;
+mod prefer;
+mod probe;
 mod run;
 mod saved;
 
@@ -31,6 +35,7 @@ pub use aggregation::Heads;
 pub use builder::StepBuilder;
 pub use clip::Clip;
 pub use evaluate::TaskScore;
+pub use probe::Lookahead;
 
 /// A model, its objective and its optimizers: everything that one training step needs.
 ///

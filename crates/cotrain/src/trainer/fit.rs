@@ -10,7 +10,7 @@ use taskweave_kernels::{Error, Named, Result, State, Stateful, ops};
 use super::builder::{Cosines, Unit};
 use super::early_stopping::Best;
 use super::history::Sums;
-use super::{Control, EpochRecord, History, Trainer};
+use super::{Control, EpochRecord, History, Trainer, Upcoming};
 use crate::run::BEST;
 use crate::{Checkpoint, Step};
 
@@ -84,6 +84,8 @@ impl Trainer {
                 return Ok(());
             }
             self.set_rate(step, at)?;
+            let upcoming = Upcoming { epoch: at.epoch, batch: at.batch, step: step.done(), batches: &group };
+            self.callbacks.iter_mut().try_for_each(|callback| callback.before_step(step, &upcoming))?;
             let start = Instant::now();
             let report = step.step_over(&group)?;
             at.sums.add(&report, start.elapsed().as_secs_f64())?;

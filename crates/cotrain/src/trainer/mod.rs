@@ -17,7 +17,7 @@ mod history;
 mod progress;
 
 pub use builder::{Cosines, Trainer, TrainerBuilder, Unit};
-pub use callback::{Callback, Control};
+pub use callback::{Callback, Control, Upcoming};
 pub use early_stopping::{EarlyStopping, Monitor};
 pub use history::{EpochRecord, History};
 pub use progress::Progress;

@@ -23,7 +23,7 @@ pub use weighted::Weighted;
 use taskweave_kernels::autograd::Gradient;
 use taskweave_kernels::{Named, Result, Stateful};
 
-use crate::Jacobian;
+use crate::{Jacobian, parameter::no_preference};
 
 /// A rule that makes one gradient of the gradients of all tasks.
 pub trait Aggregator: Send + Stateful {
@@ -33,6 +33,16 @@ pub trait Aggregator: Send + Stateful {
     /// [`Error::NonFinite`](taskweave_kernels::Error::NonFinite) with the task whose gradient holds a NaN or an infinity, and
     /// those of the method.
     fn aggregate(&mut self, jacobian: &Jacobian) -> Result<Aggregated>;
+
+    /// Sets which trade-off it is after, one number per task, for methods that take a preference ([`Weighted`] hands it to its
+    /// weighting).
+    ///
+    /// # Errors
+    /// [`Error::Parameter`](taskweave_kernels::Error::Parameter) for a method that takes none, or a number that it does not
+    /// take.
+    fn prefer(&mut self, _preference: &Named<f64>) -> Result<()> {
+        Err(no_preference())
+    }
 }
 
 /// One gradient for all tasks.

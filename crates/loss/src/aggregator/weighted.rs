@@ -2,7 +2,7 @@
 //!
 //! Cost: one pass over the rows for the Gramian, one for the sum.
 
-use taskweave_kernels::{Result, State, Stateful};
+use taskweave_kernels::{Named, Result, State, Stateful};
 
 use super::{Aggregated, Aggregator};
 use crate::{Jacobian, Weighting};
@@ -36,6 +36,10 @@ impl Aggregator for Weighted {
     fn aggregate(&mut self, jacobian: &Jacobian) -> Result<Aggregated> {
         let weights = self.weighting.weights(&jacobian.gramian()?)?;
         Ok(Aggregated { gradient: jacobian.combined(&weights)?, weights: Some(weights) })
+    }
+
+    fn prefer(&mut self, preference: &Named<f64>) -> Result<()> {
+        self.weighting.prefer(preference)
     }
 }
 
