@@ -43,6 +43,10 @@ pub fn write(
         .curves(curves("Validation mean IoU, mask", &seen, |e| primary(e, "mask")))
         .curves(weights(&seen))
         .curves(curves("Cosine between the gradients of class and mask", &seen, |e| Some(*e.cosines.as_ref()?.get("class")?.get("mask")?)));
+    let report = match comparison.transfer_table()? {
+        Some(transfer) => report.titled_table("What learning together did to each task", &transfer),
+        None => report,
+    };
     let (pictures, confusion) = pictures(saved, samples, predictor)?;
     report
         .gallery("Test images: image, true mask, predicted mask", pictures)

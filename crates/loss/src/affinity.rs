@@ -85,7 +85,11 @@ impl Affinity {
                 let seen = steps.iter().filter_map(|step| step.rows.get(from)?.get(to));
                 let (sum, count) = seen.fold((0.0, 0u32), |(sum, count), z| (sum + z, count + 1));
                 match count {
-                    0 => Err(Error::parameter(format!("steps that have `{from}` and `{to}`"), "at least one", 0)),
+                    0 => Err(Error::parameter(
+                        format!("steps that have `{from}` and `{to}`"),
+                        "at least one",
+                        0,
+                    )),
                     n => Ok(sum / f64::from(n)),
                 }
             })
@@ -141,7 +145,8 @@ mod tests {
     #[test]
     fn the_mean_of_a_pair_is_over_the_steps_that_have_both() {
         let both = Affinity::new(
-            Named::new([("a", row([("a", 0.5), ("b", 0.1)])), ("b", row([("a", -0.2), ("b", 0.4)]))]).unwrap(),
+            Named::new([("a", row([("a", 0.5), ("b", 0.1)])), ("b", row([("a", -0.2), ("b", 0.4)]))])
+                .unwrap(),
         );
         let alone = Affinity::new(Named::new([("a", row([("a", 0.1)]))]).unwrap());
         let mean = Affinity::mean(&[both.unwrap(), alone.unwrap()]).unwrap();

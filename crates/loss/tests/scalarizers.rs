@@ -188,7 +188,9 @@ fn a_preference_replaces_that_of_the_configuration() {
         scalarizer.prefer(&Named::new([("a", 0.2), ("b", 0.8)]).unwrap()).unwrap();
         scalarized(&mut *scalarizer, &losses(&[("a", 0.7), ("b", 0.3)])).unwrap().weights
     };
-    let direct = |text: &str| scalarized(&mut *config(text).build(), &losses(&[("a", 0.7), ("b", 0.3)])).unwrap().weights;
+    let direct = |text: &str| {
+        scalarized(&mut *config(text).build(), &losses(&[("a", 0.7), ("b", 0.3)])).unwrap().weights
+    };
     for (key, rest) in [
         ("weights", r#""name": "constant""#),
         ("preference", r#""name": "cosmos", "lambda": 2.0"#),

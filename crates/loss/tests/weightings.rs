@@ -1,6 +1,6 @@
 //! What every weighting must hold: one row per weighting, over families of Jacobians.
 
-use taskweave_kernels::{Error, Rng};
+use taskweave_kernels::{Error, Named, Rng};
 use taskweave_loss::{Gramian, Weighting, WeightingConfig};
 
 /// A weighting and what it promises.

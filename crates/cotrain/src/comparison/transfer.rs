@@ -117,3 +117,56 @@ impl Comparison {
         Ok(Some(table))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{History, Outcome, TaskScore};
+    use taskweave_kernels::Error;
+    use taskweave_loss::Direction;
+
+    fn outcome(method: &str, seed: u64, scores: &[(&str, f64)]) -> Outcome {
+        let score = |value: f64| TaskScore {
+            loss: 0.0,
+            primary: "rmse".into(),
+            direction: Direction::Lower,
+            metrics: Named::new([("rmse", value)]).unwrap(),
+        };
+        Outcome {
+            method: method.into(),
+            seed,
+            parameters: 1,
+            scores: Named::new(scores.iter().map(|(task, value)| (*task, score(*value)))).unwrap(),
+            history: History::default(),
+        }
+    }
+
+    #[test]
+    fn a_task_loses_in_the_seeds_in_which_it_is_worse_than_alone() {
+        let mut comparison = Comparison::default();
+        for (seed, a, b) in [(0, 3.0, 1.0), (1, 1.0, 1.5), (2, 2.5, 0.5)] {
+            comparison.add(outcome("a alone", seed, &[("a", 2.0)]));
+            comparison.add(outcome("b alone", seed, &[("b", 1.0)]));
+            comparison.add(outcome("joint", seed, &[("a", a), ("b", b)]));
+        }
+        let transfers = comparison.transfers().unwrap();
+        let facts: Vec<_> = transfers.iter().map(|t| (t.task.as_str(), t.losses())).collect();
+        assert_eq!(facts, [("a", 2), ("b", 1)]);
+        assert_eq!(transfers[0].changes, [(0, -50.0), (1, 50.0), (2, -25.0)]);
+        let text = comparison.transfer_table().unwrap().unwrap().to_text();
+        let row: Vec<&str> = text.lines().nth(1).unwrap().split_whitespace().collect();
+        assert_eq!(row, ["joint,", "a", "-8.33", "±", "52.04", "-50.00", "2", "3"], "{text}");
+        assert!(
+            (comparison.delta_p("joint").unwrap()[0] + comparison.delta_m("joint").unwrap()[0]).abs() < 1e-12
+        );
+    }
+
+    #[test]
+    fn without_baselines_or_joint_methods_there_is_nothing_to_tell() {
+        let mut comparison = Comparison::default();
+        comparison.add(outcome("a alone", 0, &[("a", 2.0)]));
+        assert!(comparison.transfer_table().unwrap().is_none());
+        comparison.add(outcome("joint", 0, &[("a", 2.0), ("b", 1.0)]));
+        assert!(matches!(comparison.transfers(), Err(Error::Unknown { .. })));
+    }
+}

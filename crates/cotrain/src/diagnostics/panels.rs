@@ -41,7 +41,8 @@ pub fn panels(report: Report, records: &[GradientRecord]) -> Result<Report> {
     let pairs = Pairs::of(records)?;
     let columns = bins(records, COLUMNS);
     let steps: Vec<String> = columns.iter().map(|bin| bin[0].step.to_string()).collect();
-    let cosine = |bin: &[GradientRecord], pair: &Name| mean(bin.iter().filter_map(|r| pair.cosine(&r.shared)));
+    let cosine =
+        |bin: &[GradientRecord], pair: &Name| mean(bin.iter().filter_map(|r| pair.cosine(&r.shared)));
     let values = pairs.shown(ROWS).iter().flat_map(|pair| columns.iter().map(|bin| cosine(bin, pair)));
     let map = HeatMap::new(pairs.title(), &pairs.texts(ROWS), &steps, values.collect())?;
     let report = report
@@ -56,9 +57,12 @@ pub fn panels(report: Report, records: &[GradientRecord]) -> Result<Report> {
         mean(bin.iter().filter_map(|record| value(record.layers.get(layer)?)))
     };
     let shown = pairs.shown(CURVES);
-    let by_pair = layers.iter().flat_map(|l| shown.iter().map(move |pair| of(l, &|a| pair.cosine(a), records)));
-    let by_time = layers.iter().flat_map(|l| columns.iter().map(move |bin| of(l, &|a| Some(a.conflict_rate), bin)));
-    let cosines = HeatMap::new("Cosines by layer, mean over time", &layers, &pairs.texts(CURVES), by_pair.collect())?;
+    let by_pair =
+        layers.iter().flat_map(|l| shown.iter().map(move |pair| of(l, &|a| pair.cosine(a), records)));
+    let by_time =
+        layers.iter().flat_map(|l| columns.iter().map(move |bin| of(l, &|a| Some(a.conflict_rate), bin)));
+    let cosines =
+        HeatMap::new("Cosines by layer, mean over time", &layers, &pairs.texts(CURVES), by_pair.collect())?;
     let conflicts = HeatMap::new("Conflict rate by layer", &layers, &steps, by_time.collect())?;
     Ok(report
         .heat_map(cosines.full_at(1.0).axes("layer", "tasks"))
@@ -66,13 +70,18 @@ pub fn panels(report: Report, records: &[GradientRecord]) -> Result<Report> {
 }
 
 fn conflict_rates(records: &[GradientRecord]) -> Figure {
-    let point = |bin: &&[GradientRecord]| (bin[0].step as f64, mean(bin.iter().map(|r| r.shared.conflict_rate)));
+    let point =
+        |bin: &&[GradientRecord]| (bin[0].step as f64, mean(bin.iter().map(|r| r.shared.conflict_rate)));
     let points: Vec<_> = bins(records, POINTS).iter().map(point).collect();
-    Figure::new("Conflict rate: pairs of tasks whose gradients point apart").axes("step", "share of pairs").series("all shared parameters", points)
+    Figure::new("Conflict rate: pairs of tasks whose gradients point apart")
+        .axes("step", "share of pairs")
+        .series("all shared parameters", points)
 }
 
 fn norm_ratios(records: &[GradientRecord], pairs: &Pairs) -> Figure {
-    let figure = Figure::new("Norm of the first task's gradient over that of the second").axes("step", "ratio").log_y();
+    let figure = Figure::new("Norm of the first task's gradient over that of the second")
+        .axes("step", "ratio")
+        .log_y();
     pairs.shown(CURVES).iter().fold(figure, |figure, pair| {
         // The mean of logarithms: a ratio and its inverse are equally far from 1.
         let ratio = |bin: &&[GradientRecord]| {
@@ -118,7 +127,11 @@ impl Pairs {
         }
         let mut pairs: Vec<_> = sums.into_iter().map(|(_, (name, sum, count))| (name, sum / count)).collect();
         if pairs.is_empty() {
-            return Err(Error::parameter("records of gradients", "at least one, of two tasks or more", records.len()));
+            return Err(Error::parameter(
+                "records of gradients",
+                "at least one, of two tasks or more",
+                records.len(),
+            ));
         }
         if pairs.len() > CURVES {
             pairs.sort_by(|a, b| a.1.total_cmp(&b.1));

@@ -58,8 +58,9 @@ impl GradientRecord {
     pub fn of(step: u64, jacobian: &Jacobian, layers: &Layers) -> Result<Self> {
         let names = jacobian.rows().values().next().into_iter().flat_map(Named::names).collect::<Vec<_>>();
         let layers = layers.of(&names)?.try_map(|_, inside| {
-            let part = |row: &Named<_>| inside.iter().filter_map(|name| Some((*name, row.get(name)?.clone())));
-            let part = jacobian.rows().try_map(|_, row| Named::new(part(row).collect::<Vec<_>>()))?;
+            let part = jacobian.rows().try_map(|_, row| {
+                Named::new(inside.iter().filter_map(|name| Some((*name, row.get(name)?.clone()))))
+            })?;
             Alignment::of(&Jacobian::new(part)?.gramian()?)
         })?;
         Ok(Self { step, shared: Alignment::of(&jacobian.gramian()?)?, layers })

@@ -82,8 +82,12 @@ impl Model for Conditioned {
                 for _ in 2..x.rank() {
                     rows = rows.unsqueeze(rows.rank())?;
                 }
-                let shape: Vec<usize> =
-                    x.dims().iter().enumerate().map(|(i, n)| if i < 2 { rows.dims()[i] } else { *n }).collect();
+                let shape: Vec<usize> = x
+                    .dims()
+                    .iter()
+                    .enumerate()
+                    .map(|(i, n)| if i < 2 { rows.dims()[i] } else { *n })
+                    .collect();
                 *x = Tensor::cat(&[&*x, &rows.broadcast_as(shape)?.contiguous()?], 1)?;
             }
         }

@@ -57,7 +57,9 @@ impl DrawPreference {
             let alpha = *concentration.require("task", task)?;
             match alpha.is_finite() && alpha > 0.0 {
                 true => Ok(alpha),
-                false => Err(Error::parameter(format!("concentration of `{task}`"), "a finite number > 0", alpha)),
+                false => {
+                    Err(Error::parameter(format!("concentration of `{task}`"), "a finite number > 0", alpha))
+                }
             }
         })?;
         Ok(Self { preference: preference.clone(), concentration, rng: rng.fork("preference") })
@@ -73,7 +75,7 @@ impl DrawPreference {
             let gamma = Gamma::new(alpha + 1.0, 1.0)
                 .map_err(|e| Error::parameter(format!("concentration of `{task}`"), "one to draw from", e))?;
             // 1 − u is never 0.
-            Ok(gamma.sample(&mut rng).ln() + (1.0 - rng.uniform()).ln() / alpha)
+            Ok::<_, Error>(gamma.sample(&mut rng).ln() + (1.0 - rng.uniform()).ln() / alpha)
         })?;
         let most = logs.values().fold(f64::NEG_INFINITY, |most, log| most.max(*log));
         let shares = logs.map(|_, log| (log - most).exp());
@@ -127,7 +129,9 @@ mod tests {
     #[test]
     fn bad_concentrations_are_refused() {
         let preference = Preference::new(["a"]).unwrap();
-        let of = |task: &str, alpha: f64| DrawPreference::new(&preference, Named::new([(task, alpha)]).unwrap(), &Rng::new(0));
+        let of = |task: &str, alpha: f64| {
+            DrawPreference::new(&preference, Named::new([(task, alpha)]).unwrap(), &Rng::new(0))
+        };
         assert!(matches!(of("b", 1.0), Err(Error::Unknown { .. })));
         for alpha in [0.0, -1.0, f64::NAN, f64::INFINITY] {
             assert!(matches!(of("a", alpha), Err(Error::Parameter { .. })), "{alpha}");

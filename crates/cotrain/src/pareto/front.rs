@@ -56,7 +56,11 @@ impl Front {
             let found: Vec<&str> = trade_off.losses.names().collect();
             if found != tasks || tasks.is_empty() {
                 let expected = format!("at least one, those of the first, {tasks:?}");
-                return Err(Error::parameter(format!("tasks of trade-off {i}"), expected, format!("{found:?}")));
+                return Err(Error::parameter(
+                    format!("tasks of trade-off {i}"),
+                    expected,
+                    format!("{found:?}"),
+                ));
             }
             if let Some((task, _)) = trade_off.losses.iter().find(|(_, loss)| !loss.is_finite()) {
                 return Err(Error::non_finite(format!("loss in trade-off {i}"), task));
@@ -85,7 +89,8 @@ impl Front {
     /// every trade-off is refused.
     pub fn hypervolume(&self, reference: &Named<f64>) -> Result<f64> {
         let tasks = self.trade_offs[0].losses.names();
-        let reference = tasks.map(|task| reference.require("task", task).copied()).collect::<Result<Vec<_>>>()?;
+        let reference =
+            tasks.map(|task| reference.require("task", task).copied()).collect::<Result<Vec<_>>>()?;
         hypervolume(&self.points(), &reference)
     }
 
@@ -151,7 +156,10 @@ mod tests {
         assert!(matches!(Front::new(vec![trade_off(&[])]), Err(Error::Parameter { .. })));
         let mixed = vec![trade_off(&[("a", 1.0), ("b", 1.0)]), trade_off(&[("a", 1.0), ("c", 1.0)])];
         let error = Front::new(mixed.clone()).unwrap_err().to_string();
-        assert!(error.starts_with("tasks of trade-off 1: expected at least one, those of the first"), "{error}");
+        assert!(
+            error.starts_with("tasks of trade-off 1: expected at least one, those of the first"),
+            "{error}"
+        );
         assert!(serde_json::from_str::<Front>(&serde_json::to_string(&mixed).unwrap()).is_err());
         let error = Front::new(vec![trade_off(&[("a", f64::NAN)])]).unwrap_err().to_string();
         assert_eq!(error, "loss in trade-off 0 of `a` is not finite");

@@ -44,12 +44,7 @@ impl Surface {
     ///
     /// # Errors
     /// [`Error::Parameter`] for fewer than two places a side, or a range that is not finite or empty.
-    pub fn sampled(
-        x: [f64; 2],
-        y: [f64; 2],
-        count: usize,
-        height: impl Fn(f64, f64) -> f64,
-    ) -> Result<Self> {
+    pub fn sampled(x: [f64; 2], y: [f64; 2], count: usize, height: impl Fn(f64, f64) -> f64) -> Result<Self> {
         if count < 2 {
             return Err(Error::parameter("places of a surface", "at least 2 a side", count));
         }
@@ -106,7 +101,8 @@ impl Surface {
             (column, row, Way::Up),
         ];
         let above = corners.map(|corner| corner > height);
-        let crossed: Vec<Side> = (0..4).filter(|&i| above[i] != above[(i + 1) % 4]).map(|i| sides[i]).collect();
+        let crossed: Vec<Side> =
+            (0..4).filter(|&i| above[i] != above[(i + 1) % 4]).map(|i| sides[i]).collect();
         match crossed[..] {
             [a, b] => vec![[a, b]],
             [bottom, right, top, left] => {
@@ -180,7 +176,8 @@ mod tests {
 
     #[test]
     fn holes_have_no_lines_and_bad_grids_are_refused() {
-        let hole = Surface::sampled([0.0, 1.0], [0.0, 1.0], 5, |x, _| if x > 0.6 { f64::NAN } else { x }).unwrap();
+        let hole =
+            Surface::sampled([0.0, 1.0], [0.0, 1.0], 5, |x, _| if x > 0.6 { f64::NAN } else { x }).unwrap();
         assert!(hole.lines(0.9).is_empty());
         assert!(Surface::sampled([0.0, 1.0], [0.0, 1.0], 1, |x, _| x).is_err());
         assert!(Surface::sampled([0.0, 0.0], [0.0, 1.0], 5, |x, _| x).is_err());

@@ -75,7 +75,10 @@ impl Grouping {
         }
         let names = |set: &[usize]| set.iter().map(|&i| tasks[i].clone()).collect();
         let groups = sets.iter().zip(serves).filter(|(_, serves)| !serves.is_empty());
-        Self { groups: groups.map(|(set, serves)| Group { tasks: names(set), serves }).collect(), score: total }
+        Self {
+            groups: groups.map(|(set, serves)| Group { tasks: names(set), serves }).collect(),
+            score: total,
+        }
     }
 }
 
@@ -94,8 +97,10 @@ mod tests {
 
     fn affinity(z: &[Vec<f64>]) -> Affinity {
         let name = |i: usize| format!("t{i}");
-        let row = |values: &Vec<f64>| Named::new(values.iter().enumerate().map(|(j, z)| (name(j), *z))).unwrap();
-        Affinity::new(Named::new(z.iter().enumerate().map(|(i, values)| (name(i), row(values)))).unwrap()).unwrap()
+        let row =
+            |values: &Vec<f64>| Named::new(values.iter().enumerate().map(|(j, z)| (name(j), *z))).unwrap();
+        Affinity::new(Named::new(z.iter().enumerate().map(|(i, values)| (name(i), row(values)))).unwrap())
+            .unwrap()
     }
 
     fn random(size: usize, rng: &mut Rng) -> Vec<Vec<f64>> {
@@ -109,7 +114,11 @@ mod tests {
             (1..1usize << size).map(|mask| (0..size).filter(|i| mask >> i & 1 == 1).collect()).collect();
         let gains: Vec<Vec<f64>> = sets
             .iter()
-            .map(|set| (0..size).map(|j| if set.contains(&j) { score(z, j, set) } else { f64::NEG_INFINITY }).collect())
+            .map(|set| {
+                (0..size)
+                    .map(|j| if set.contains(&j) { score(z, j, set) } else { f64::NEG_INFINITY })
+                    .collect()
+            })
             .collect();
         fn go(gains: &[Vec<f64>], from: usize, left: usize, best: &[f64]) -> f64 {
             let here = best.iter().sum::<f64>();
@@ -158,7 +167,9 @@ mod tests {
     fn fifteen_tasks_in_three_planted_groups_are_found() {
         let mut rng = Rng::new(4);
         let z: Vec<Vec<f64>> = (0..15)
-            .map(|i| (0..15).map(|j| if i % 3 == j % 3 { 0.1 } else { -0.1 } + 0.02 * rng.uniform()).collect())
+            .map(|i| {
+                (0..15).map(|j| if i % 3 == j % 3 { 0.1 } else { -0.1 } + 0.02 * rng.uniform()).collect()
+            })
             .collect();
         let found = Grouping::search(&affinity(&z), 3).unwrap();
         let mut groups: Vec<Vec<String>> = found.groups.iter().map(|group| group.tasks.clone()).collect();

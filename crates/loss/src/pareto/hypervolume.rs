@@ -85,7 +85,8 @@ mod tests {
     fn inclusion_exclusion(points: &[Vec<f64>], reference: &[f64]) -> f64 {
         let common = |mask: usize| -> f64 {
             let chosen = || points.iter().enumerate().filter(move |(i, _)| mask >> i & 1 == 1);
-            let edge = |m: usize| reference[m] - chosen().map(|(_, p)| p[m]).fold(f64::NEG_INFINITY, f64::max);
+            let edge =
+                |m: usize| reference[m] - chosen().map(|(_, p)| p[m]).fold(f64::NEG_INFINITY, f64::max);
             (0..reference.len()).map(edge).product()
         };
         let sign = |mask: usize| if mask.count_ones() % 2 == 1 { 1.0 } else { -1.0 };
@@ -131,7 +132,8 @@ mod tests {
         }
         // The staircase below x + y = 1 at n steps: ½ (1 − 1/n).
         let n = 200;
-        let line: Vec<[f64; 2]> = (0..=n).map(|i| [f64::from(i) / f64::from(n), 1.0 - f64::from(i) / f64::from(n)]).collect();
+        let line: Vec<[f64; 2]> =
+            (0..=n).map(|i| [f64::from(i) / f64::from(n), 1.0 - f64::from(i) / f64::from(n)]).collect();
         assert!((hypervolume(&line, &[1.0, 1.0]).unwrap() - 0.5 * (1.0 - 1.0 / f64::from(n))).abs() < 1e-12);
         assert_eq!(hypervolume(&[] as &[[f64; 2]], &[1.0, 1.0]).unwrap(), 0.0);
     }
@@ -154,7 +156,8 @@ mod tests {
 
     #[test]
     fn what_has_no_volume_is_refused() {
-        let error = |points: &[Vec<f64>], reference: &[f64]| hypervolume(points, reference).unwrap_err().to_string();
+        let error =
+            |points: &[Vec<f64>], reference: &[f64]| hypervolume(points, reference).unwrap_err().to_string();
         assert_eq!(
             error(&[vec![0.0, 0.0], vec![0.5, 1.5]], &[1.0, 1.0]),
             "objective 1 of point 1: expected at most the reference, 1, found 1.5"
