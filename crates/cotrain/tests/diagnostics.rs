@@ -1,6 +1,7 @@
 //! Looking at steps: what is seen is what the step does, nothing is changed by looking, and files survive a resume.
 
 mod fixture;
+#[allow(dead_code, reason = "each test uses its part")]
 mod small;
 
 use std::fs;

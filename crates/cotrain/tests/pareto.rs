@@ -3,6 +3,7 @@
 //! Both tasks predict the same number θ; one wants 1 and the other −1, so that the losses are (θ − 1)² and (θ + 1)². With
 //! weights r the optimum is θ = r₁ − r₂, where the losses are 4r₂² and 4r₁².
 
+#[allow(dead_code, reason = "each test uses its part")]
 mod small;
 
 use std::sync::Arc;

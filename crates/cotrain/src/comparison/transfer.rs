@@ -155,7 +155,7 @@ mod tests {
         assert_eq!(transfers[0].changes, [(0, -50.0), (1, 50.0), (2, -25.0)]);
         let text = comparison.transfer_table().unwrap().unwrap().to_text();
         let row: Vec<&str> = text.lines().nth(1).unwrap().split_whitespace().collect();
-        assert_eq!(row, ["joint,", "a", "-8.33", "±", "52.04", "-50.00", "2", "3"], "{text}");
+        assert_eq!(row, ["joint,", "a", "-8.33", "±", "52.04", "-50", "2", "3"], "{text}");
         assert!(
             (comparison.delta_p("joint").unwrap()[0] + comparison.delta_m("joint").unwrap()[0]).abs() < 1e-12
         );
