@@ -9,7 +9,7 @@
 use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
-use candle_nn::{Init, Module};
+use candle_nn::Init;
 use taskweave::data::{Labels, Loader, Memory};
 use taskweave::prelude::*;
 
@@ -45,12 +45,12 @@ impl Model for Hills {
         TASKS.map(String::from).into()
     }
 
-    fn share(&self, inputs: &Named<Tensor>, _: Mode<'_>) -> Result<Named<Tensor>> {
+    fn share(&self, inputs: &Named<Tensor>, mode: Mode<'_>) -> Result<Named<Tensor>> {
         let theta = match self {
             Self::Free(theta) => theta.broadcast_as((inputs.require("view", "x")?.dim(0)?, SIZE))?,
             Self::Made(first, second) => {
-                let seen = first.forward(inputs.require("view", "preference")?)?;
-                second.forward(&seen.tanh()?)?
+                let seen = first.forward(inputs.require("view", "preference")?, mode)?;
+                second.forward(&seen.tanh()?, mode)?
             }
         };
         Named::new(TASKS.map(|task| (task, theta.clone())))

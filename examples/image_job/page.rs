@@ -3,8 +3,9 @@
 use std::fs;
 
 use candle_core::Tensor;
+use taskweave::cotrain::diagnostics::panels;
 use taskweave::cotrain::report::{Figure, HeatMap, Picture, Report, Tone};
-use taskweave::cotrain::{Comparison, EpochRecord, Outcome};
+use taskweave::cotrain::{Comparison, EpochRecord, JsonLines, Outcome};
 use taskweave::prelude::*;
 
 use super::{Predictor, Samples, Saved};
@@ -47,6 +48,9 @@ pub fn write(
         Some(transfer) => report.titled_table("What learning together did to each task", &transfer),
         None => report,
     };
+    // A run of an earlier version has none.
+    let gradients = run.path(&format!("gradients/joint-{first}.jsonl"));
+    let report = if gradients.exists() { panels(report, &JsonLines::read(&gradients)?)? } else { report };
     let (pictures, confusion) = pictures(saved, samples, predictor)?;
     report
         .gallery("Test images: image, true mask, predicted mask", pictures)

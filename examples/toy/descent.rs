@@ -21,7 +21,7 @@ enum Rule {
 }
 
 /// The methods by name. Methods of losses that have to be positive are left out: these losses go below 0.
-pub const METHODS: [&str; 17] = [
+pub const METHODS: [&str; 18] = [
     "mean",
     "random",
     "norm_balance",
@@ -37,6 +37,7 @@ pub const METHODS: [&str; 17] = [
     "aligned_mtl",
     "config",
     "famo",
+    "famo_undecayed",
     "stch",
     "graddrop",
 ];
@@ -88,6 +89,10 @@ impl Rule {
         Ok(match name {
             "famo" => {
                 Self::Scalarizer(read::<ScalarizerConfig>(json!({ "name": name, "bound": least }))?.build())
+            }
+            "famo_undecayed" => {
+                let config = json!({ "name": "famo", "bound": least, "weight_decay": 0 });
+                Self::Scalarizer(read::<ScalarizerConfig>(config)?.build())
             }
             "stch" => {
                 let config = json!({ "name": name, "mu": 0.1, "ideal": least, "preference": [1.0, 1.0] });

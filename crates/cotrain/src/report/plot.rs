@@ -75,11 +75,15 @@ fn draw(
     for curve in ground {
         chart.draw_series([PathElement::new(curve.clone(), LEVEL.light.stroke_width(2))])?;
     }
-    for (index, (curve, series)) in curves.iter().zip(&figure.series).enumerate() {
-        for run in curve.split(|(x, y)| !(x.is_finite() && y.is_finite())) {
-            match series.look {
-                Look::Line => line(&mut chart, index, run)?,
-                Look::Marks => marks(&mut chart, index, run)?,
+    // Marks lie on top of the lines.
+    for look in [Look::Line, Look::Marks] {
+        let series = curves.iter().zip(&figure.series).enumerate();
+        for (index, (curve, _)) in series.filter(|(_, (_, series))| series.look == look) {
+            for run in curve.split(|(x, y)| !(x.is_finite() && y.is_finite())) {
+                match look {
+                    Look::Line => line(&mut chart, index, run)?,
+                    Look::Marks => marks(&mut chart, index, run)?,
+                }
             }
         }
     }
