@@ -10,7 +10,9 @@ use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
 use candle_nn::Init;
+use taskweave::cotrain::pareto::Front;
 use taskweave::data::{Labels, Loader, Memory};
+use taskweave::loss::pareto::hypervolume;
 use taskweave::prelude::*;
 
 pub const TASKS: [&str; 2] = ["first", "second"];
@@ -87,4 +89,12 @@ pub fn front(points: usize) -> Vec<(f64, f64)> {
     let at = |i: usize| 2.0 * i as f64 / (points - 1) as f64 - 1.0;
     let loss = |distance: f64| 1.0 - (-distance * distance).exp();
     (0..points).map(at).map(|s| (loss(1.0 - s), loss(1.0 + s))).collect()
+}
+
+/// The hypervolumes of fronts, and what part of that of the known front they are, in percent.
+pub fn shares(fronts: &[Front]) -> Result<(Vec<f64>, Vec<f64>)> {
+    let curve: Vec<[f64; 2]> = front(2000).into_iter().map(|(a, b)| [a, b]).collect();
+    let (reference, whole) = (Named::new(TASKS.map(|task| (task, 1.0)))?, hypervolume(&curve, &[1.0, 1.0])?);
+    let found = fronts.iter().map(|front| front.hypervolume(&reference)).collect::<Result<Vec<f64>>>()?;
+    Ok((found.clone(), found.iter().map(|volume| 100.0 * volume / whole).collect()))
 }

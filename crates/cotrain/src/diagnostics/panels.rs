@@ -5,8 +5,8 @@ use taskweave_kernels::{Error, Named, Result};
 use super::{Alignment, GradientRecord};
 use crate::report::{Figure, HeatMap, Report};
 
-/// Columns of a heat map over time.
-const COLUMNS: usize = 12;
+/// Columns of a heat map over time: as many as the card of a report holds.
+const COLUMNS: usize = 8;
 /// Points of a curve over time.
 const POINTS: usize = 60;
 /// Pairs that have a row, and pairs that have a curve.

@@ -93,7 +93,8 @@ impl HeatMap {
         let share = if full > 0.0 { value / full } else { 0.0 };
         let text = match finite().all(|v| v.fract() == 0.0) {
             true => format!("{value:.0}"),
-            false => format!("{value:.2}").replace('-', "−"),
+            // What rounds to 0 has no sign.
+            false => format!("{:.2}", if value.abs() < 0.005 { 0.0 } else { value }).replace('-', "−"),
         };
         // White on the dark half, black on the light one: a contrast of at least 4.5 everywhere.
         let ink = if share > 0.77 { "#fff" } else { "#000" };
