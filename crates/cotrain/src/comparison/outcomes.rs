@@ -161,8 +161,7 @@ impl Comparison {
 
     /// A table without rows, with the seconds and the seeds of all outcomes.
     pub(super) fn empty_table(&self) -> Result<Table> {
-        let seconds =
-            self.outcomes.iter().map(|outcome| outcome.history.seconds()).fold(0.0, |sum, s| sum + s);
+        let seconds = self.outcomes.iter().map(|outcome| outcome.history.seconds()).sum();
         let mut seeds: Vec<u64> = self.outcomes.iter().map(|outcome| outcome.seed).collect();
         seeds.sort_unstable();
         seeds.dedup();

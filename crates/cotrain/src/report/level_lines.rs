@@ -135,10 +135,10 @@ impl Surface {
 fn walk(start: Side, neighbors: &mut HashMap<Side, Vec<Side>>) -> Vec<Side> {
     let (mut sides, mut at) = (vec![start], start);
     while let Some(next) = neighbors.get_mut(&at).and_then(Vec::pop) {
-        if let Some(back) = neighbors.get_mut(&next) {
-            if let Some(place) = back.iter().position(|side| *side == at) {
-                back.swap_remove(place);
-            }
+        if let Some(back) = neighbors.get_mut(&next)
+            && let Some(place) = back.iter().position(|side| *side == at)
+        {
+            back.swap_remove(place);
         }
         sides.push(next);
         at = next;
