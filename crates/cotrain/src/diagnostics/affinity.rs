@@ -15,7 +15,7 @@ use crate::{Callback, Control, EpochRecord, JsonLines, Step, Upcoming};
 ///
 /// A look takes a step along the gradient of each task alone, of the shared parameters, and takes it back exactly. It costs
 /// one forward and one backward pass per task; the training goes on as it would without. Of several batches that make one
-/// step, the first is looked at. Started again, a training has every line once.
+/// step, the first is looked at; a step at which a loss is 0 has no line. Started again, a training has every line once.
 ///
 /// | name | default | range | meaning |
 /// | --- | --- | --- | --- |
@@ -96,7 +96,8 @@ impl Callback for AffinityWatch {
             return Ok(());
         }
         let found = step.lookahead(batch, rate)?;
-        if found.before.is_empty() {
+        // A loss of 0 has no relative change; a negative one is refused below.
+        if found.before.is_empty() || found.before.values().any(|loss| *loss == 0.0) {
             return Ok(());
         }
         let affinity = Affinity::of(&found.before, &found.after)?;
