@@ -48,3 +48,5 @@ refuse "$work/cifar/train" "$bin/image_multitask" --data cifar10 --root "$work/c
 refuse "batch size" "$bin/linear_cotraining" --batch-size 0
 refuse "lr: expected a finite number" "$bin/linear_cotraining" --rate -1
 refuse "heads: expected 1 to 100000" "$bin/linear_cotraining" --heads 0
+refuse "samples of a loader: expected at least one" "$bin/pareto_front" --steps 0
+refuse "rate: expected a finite number > 0" "$bin/conflicting_gradients" --rate 0

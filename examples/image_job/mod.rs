@@ -75,7 +75,7 @@ fn remove(root: &Path) -> Result<()> {
         return Ok(());
     }
     Run::config::<Saved>(root)?;
-    for name in ["checkpoints", "images", "masks"] {
+    for name in ["checkpoints", "gradients", "images", "masks"] {
         let folder = root.join(name);
         if folder.exists() {
             std::fs::remove_dir_all(&folder).map_err(|e| Error::io(&folder, e))?;

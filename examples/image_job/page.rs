@@ -3,8 +3,9 @@
 use std::fs;
 
 use candle_core::Tensor;
+use taskweave::cotrain::diagnostics::panels;
 use taskweave::cotrain::report::{Figure, HeatMap, Picture, Report, Tone};
-use taskweave::cotrain::{Comparison, EpochRecord, Outcome};
+use taskweave::cotrain::{Comparison, EpochRecord, JsonLines, Outcome};
 use taskweave::prelude::*;
 
 use super::{Predictor, Samples, Saved};
@@ -43,6 +44,13 @@ pub fn write(
         .curves(curves("Validation mean IoU, mask", &seen, |e| primary(e, "mask")))
         .curves(weights(&seen))
         .curves(curves("Cosine between the gradients of class and mask", &seen, |e| Some(*e.cosines.as_ref()?.get("class")?.get("mask")?)));
+    let report = match comparison.transfer_table()? {
+        Some(transfer) => report.titled_table("What learning together did to each task", &transfer),
+        None => report,
+    };
+    // A run of an earlier version has none.
+    let gradients = run.path(&format!("gradients/joint-{first}.jsonl"));
+    let report = if gradients.exists() { panels(report, &JsonLines::read(&gradients)?)? } else { report };
     let (pictures, confusion) = pictures(saved, samples, predictor)?;
     report
         .gallery("Test images: image, true mask, predicted mask", pictures)

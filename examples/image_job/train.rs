@@ -1,6 +1,7 @@
 //! One training of a job.
 
 use candle_core::{DType, Device};
+use taskweave::cotrain::diagnostics::{GradientWatch, Layers, Period};
 use taskweave::cotrain::rate::{OneCycle, RateConfig};
 use taskweave::cotrain::{Cosines, Progress, Training, Unit};
 use taskweave::data::TransformConfig;
@@ -38,16 +39,19 @@ pub fn training(
         .build()?;
     let judge = |dataset| Loader::builder(select(dataset, method.tasks)?).batch_size(256).build();
     let steps = config.epochs * train.batches() as u64;
-    let trainer = Trainer::builder(train)
+    let mut trainer = Trainer::builder(train)
         .epochs(config.epochs)
         .valid(judge(&samples.valid)?, metrics(method.tasks, samples.classes.len())?)
         .rate(RateConfig::OneCycle(OneCycle::new(config.rate, steps)?).build()?, Unit::Step)
         .cosines(if method.tasks.len() > 1 { Cosines::PerEpoch } else { Cosines::Off })
         .callback(Progress::new(&format!("{}, seed {seed}", method.name)))
-        .checkpoints(run.checkpoints(&method.training(seed)))
-        .build()?;
+        .checkpoints(run.checkpoints(&method.training(seed)));
+    if method.tasks.len() > 1 {
+        let path = run.path(&format!("gradients/{}.jsonl", method.training(seed)));
+        trainer = trainer.callback(GradientWatch::new(path, Period::Steps(10))?.layers(Layers::Each));
+    }
     let metrics = metrics(method.tasks, samples.classes.len())?;
-    Ok(Training { step: step.build()?, trainer, test: judge(&samples.test)?, metrics })
+    Ok(Training { step: step.build()?, trainer: trainer.build()?, test: judge(&samples.test)?, metrics })
 }
 
 /// The weights of the losses.

@@ -3,8 +3,14 @@
 //! Reference: Liu et al., "Conflict-Averse Gradient Descent for Multi-task Learning", NeurIPS 2021, appendix B; the scale of the
 //! first loss is that of Navon et al., "Multi-Task Learning as a Bargaining Game", ICML 2022.
 
+mod descent;
+mod picture;
+
 use std::cmp::Ordering;
 use std::ops::{Add, Mul, Sub};
+
+pub use descent::{METHODS, Path, descend};
+pub use picture::report;
 
 /// The starting points of the literature.
 pub const STARTS: [[f64; 2]; 5] = [[-8.5, 7.5], [0.0, 0.0], [9.0, 9.0], [-7.5, -0.5], [9.0, -1.0]];

@@ -179,6 +179,15 @@ impl Balance {
         self.scalarizer.end_epoch(mean_losses)
     }
 
+    /// Sets the preference of the method that balances gradients, where there is one, else of the scalarizer.
+    pub(crate) fn prefer(&mut self, preference: &Named<f64>) -> Result<()> {
+        match &mut self.gradients {
+            Gradients::None => self.scalarizer.prefer(preference),
+            Gradients::Parameters(method) | Gradients::Representation(method) => method.prefer(preference),
+            Gradients::Samples(method) => method.prefer(preference),
+        }
+    }
+
     /// What hears the losses after a step, and has parameters of its own.
     pub(crate) fn scalarizer_mut(&mut self) -> &mut dyn Scalarizer {
         &mut *self.scalarizer

@@ -4,6 +4,9 @@
 mod atomic;
 mod balance;
 mod comparison;
+pub mod diagnostics;
+mod json_lines;
+pub mod pareto;
 mod parts;
 pub mod protocol;
 pub mod rate;
@@ -15,12 +18,13 @@ mod step;
 mod trainer;
 
 pub use balance::{Balance, BalanceConfig, GradientsConfig, Heads, Normalize, Scale};
-pub use comparison::{Comparison, Outcome, Training};
+pub use comparison::{Comparison, Outcome, Training, Transfer};
+pub use json_lines::JsonLines;
 pub use run::{Checkpoint, Checkpoints, Run};
 pub use sampling::Sampling;
 pub use schedule::Schedule;
-pub use step::{Clip, Over, Part, Step, StepBuilder, StepReport, TaskScore, Weighed};
+pub use step::{Clip, Lookahead, Over, Part, Step, StepBuilder, StepReport, TaskScore, Weighed};
 pub use trainer::{
     Callback, Control, Cosines, EarlyStopping, EpochRecord, History, Monitor, Progress, Trainer,
-    TrainerBuilder, Unit,
+    TrainerBuilder, Unit, Upcoming,
 };

@@ -8,6 +8,8 @@
 //! - [`Jacobian`] and [`Gramian`]: the gradients of every task, and how they meet; [`sample_gramian`] for samples.
 //! - [`weighting`]: the Gramian → one weight per task.
 //! - [`aggregator`]: the gradients of all tasks → one gradient, by weights or coordinate by coordinate.
+//! - [`Affinity`] and [`Grouping`]: which tasks help each other, and which to train together.
+//! - [`pareto`]: dominance, hypervolume and preferences of sets of trade-offs.
 //! - [`delta_p`] and [`delta_m`]: multi-task against single-task results in one number.
 //!
 //! # One place for the weighted mean
@@ -31,25 +33,30 @@
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod adam;
+mod affinity;
 pub mod aggregator;
 pub mod criterion;
 mod delta;
 mod element_weight;
 mod family;
 mod gramian;
+mod grouping;
 mod jacobian;
 mod labels;
 pub mod metric;
 mod parameter;
+pub mod pareto;
 mod sample_gramian;
 pub mod scalarizer;
 mod simplex;
 pub mod weighting;
 
+pub use affinity::Affinity;
 pub use aggregator::{Aggregated, Aggregator, AggregatorConfig};
 pub use criterion::{Criterion, CriterionConfig, mean_loss, weighted_mean};
 pub use delta::{Change, delta_m, delta_p};
 pub use gramian::Gramian;
+pub use grouping::{Group, Grouping};
 pub use jacobian::Jacobian;
 pub use metric::{Direction, Metric, MetricConfig};
 pub use sample_gramian::sample_gramian;

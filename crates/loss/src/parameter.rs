@@ -27,6 +27,11 @@ pub(crate) fn finite(name: &str, value: f64) -> Result<f64> {
     check(name, value, "a finite number", value.is_finite())
 }
 
+/// A preference for a method that takes none.
+pub(crate) fn no_preference() -> Error {
+    Error::parameter("preference", "a method that takes one", "one that takes none")
+}
+
 fn check(name: &str, value: f64, expected: &str, holds: bool) -> Result<f64> {
     if holds { Ok(value) } else { Err(Error::parameter(name, expected, value)) }
 }

@@ -185,3 +185,29 @@ proptest! {
         prop_assert!((value(ROWS[0]) - count * value(ROWS[1])).abs() < 1e-9);
     }
 }
+
+#[test]
+fn a_preference_replaces_that_of_the_configuration() {
+    let preferred = |text: &str| {
+        let mut scalarizer = config(text).build();
+        scalarizer.prefer(&Named::new([("a", 0.2), ("b", 0.8)]).unwrap()).unwrap();
+        scalarized(&mut *scalarizer, &losses(&[("a", 0.7), ("b", 0.3)])).unwrap().weights
+    };
+    let direct = |text: &str| {
+        scalarized(&mut *config(text).build(), &losses(&[("a", 0.7), ("b", 0.3)])).unwrap().weights
+    };
+    for (key, rest) in [
+        ("weights", r#""name": "constant""#),
+        ("preference", r#""name": "cosmos", "lambda": 2.0"#),
+        ("preference", r#""name": "pbi", "theta": 5.0"#),
+        ("preference", r#""name": "stch", "mu": 0.3"#),
+    ] {
+        let row = |r: [f64; 2]| format!(r#"{{{rest}, "{key}": [["a", {}], ["b", {}]]}}"#, r[0], r[1]);
+        assert_eq!(preferred(&row([0.5, 0.5])), direct(&row([0.2, 0.8])), "{rest}");
+        assert_ne!(direct(&row([0.5, 0.5])), direct(&row([0.2, 0.8])), "{rest}");
+        let negative = config(&row([0.5, 0.5])).build().prefer(&Named::new([("a", -1.0)]).unwrap());
+        assert!(matches!(negative, Err(Error::Parameter { .. })), "{rest}");
+    }
+    let none = config(ROWS[1]).build().prefer(&Named::new([("a", 1.0)]).unwrap()).unwrap_err().to_string();
+    assert_eq!(none, "preference: expected a method that takes one, found one that takes none");
+}

@@ -1,6 +1,6 @@
 //! What every weighting must hold: one row per weighting, over families of Jacobians.
 
-use taskweave_kernels::{Error, Rng};
+use taskweave_kernels::{Error, Named, Rng};
 use taskweave_loss::{Gramian, Weighting, WeightingConfig};
 
 /// A weighting and what it promises.
@@ -452,4 +452,21 @@ fn configs_are_checked_and_survive_a_round_trip() {
         let error = serde_json::from_str::<WeightingConfig>(text).unwrap().build().err().unwrap().to_string();
         assert!(error.contains(name), "{text}: {error}");
     }
+}
+
+#[test]
+fn a_preference_reaches_the_weighting_through_its_wrappers() {
+    let gramian = Gramian::new(["a", "b"], &[[1.0, 0.0], [0.0, 1.0]]).unwrap();
+    let preference = Named::new([("a", 0.2), ("b", 0.8)]).unwrap();
+    for text in [
+        r#"{"name": "constant", "weights": [1, 1]}"#,
+        r#"{"name": "ema", "of": {"name": "constant", "weights": [1, 1]}}"#,
+        r#"{"name": "every", "steps": 3, "of": {"name": "constant", "weights": [1, 1]}}"#,
+    ] {
+        let mut weighting = serde_json::from_str::<WeightingConfig>(text).unwrap().build().unwrap();
+        weighting.prefer(&preference).unwrap();
+        assert_eq!(weighting.weights(&gramian).unwrap(), [0.2, 0.8], "{text}");
+    }
+    let mut mean = serde_json::from_str::<WeightingConfig>(r#"{"name": "mean"}"#).unwrap().build().unwrap();
+    assert!(matches!(mean.prefer(&preference), Err(Error::Parameter { .. })));
 }

@@ -4,6 +4,7 @@ use maud::{Markup, PreEscaped, html};
 use taskweave_kernels::Result;
 
 use super::axis::Spacing;
+use super::level_lines::{Curve, Surface};
 use super::palette::{SERIES, hex};
 use super::plot;
 
@@ -31,13 +32,24 @@ pub struct Figure {
     pub(super) y: String,
     pub(super) spacing: Spacing,
     pub(super) series: Vec<Series>,
+    pub(super) ground: Vec<Curve>,
 }
 
-/// One curve.
+/// One curve, or one set of marks.
 #[derive(Debug, Clone)]
 pub(super) struct Series {
     pub(super) name: String,
     pub(super) points: Vec<(f64, f64)>,
+    pub(super) look: Look,
+}
+
+/// How the points of a series are drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Look {
+    /// As a line through them.
+    Line,
+    /// Each by itself.
+    Marks,
 }
 
 impl Figure {
@@ -49,6 +61,7 @@ impl Figure {
             y: String::new(),
             spacing: Spacing::Linear,
             series: Vec::new(),
+            ground: Vec::new(),
         }
     }
 
@@ -65,8 +78,36 @@ impl Figure {
     }
 
     /// Adds a curve of points `(x, y)`, in the order in which the line runs through them.
-    pub fn series(mut self, name: impl Into<String>, points: impl IntoIterator<Item = (f64, f64)>) -> Self {
-        self.series.push(Series { name: name.into(), points: points.into_iter().collect() });
+    pub fn series(self, name: impl Into<String>, points: impl IntoIterator<Item = (f64, f64)>) -> Self {
+        self.with(name, points, Look::Line)
+    }
+
+    /// Adds points `(x, y)` without a line through them; from the eighth series on they are hollow.
+    ///
+    /// # Example
+    /// ```
+    /// use taskweave_cotrain::report::{Figure, Report};
+    /// let front = Figure::new("Front").marks("trade-offs", [(0.0, 1.0), (1.0, 0.0)]);
+    /// assert_eq!(Report::new("A run").curves(front).to_html()?.matches("r=\"8\"").count(), 2);
+    /// # Ok::<(), taskweave_kernels::Error>(())
+    /// ```
+    pub fn marks(self, name: impl Into<String>, points: impl IntoIterator<Item = (f64, f64)>) -> Self {
+        self.with(name, points, Look::Marks)
+    }
+
+    /// Draws the lines below everything else on which a surface has these heights, such as a loss over two parameters.
+    pub fn level_lines(mut self, surface: &Surface, heights: &[f64]) -> Self {
+        self.ground.extend(heights.iter().flat_map(|height| surface.lines(*height)));
+        self
+    }
+
+    fn with(
+        mut self,
+        name: impl Into<String>,
+        points: impl IntoIterator<Item = (f64, f64)>,
+        look: Look,
+    ) -> Self {
+        self.series.push(Series { name: name.into(), points: points.into_iter().collect(), look });
         self
     }
 
@@ -87,7 +128,7 @@ impl Figure {
         html! {
             ul.legend {
                 @for (index, series) in self.series.iter().enumerate() {
-                    li { (sample(index)) (series.name) @if !self.draws(series) { " (no values)" } }
+                    li { (sample(index, series.look)) (series.name) @if !self.draws(series) { " (no values)" } }
                 }
             }
         }
@@ -97,12 +138,16 @@ impl Figure {
     fn alternative(&self) -> String {
         let scale = if self.spacing == Spacing::Log { ", logarithmic" } else { "" };
         let mut text = format!("{}: {}{scale} over {}.", self.title, self.y, self.x);
-        for series in &self.series {
+        for series in self.series.iter().filter(|series| series.look == Look::Line) {
             let mut finite = series.points.iter().filter(|(x, y)| x.is_finite() && y.is_finite());
             if let Some(first @ (x, y)) = finite.next() {
                 let (last_x, last_y) = finite.next_back().unwrap_or(first);
                 text += &format!(" {} goes from {y:.4} at {x} to {last_y:.4} at {last_x}.", series.name);
             }
+        }
+        for series in self.series.iter().filter(|series| series.look == Look::Marks) {
+            let count = series.points.iter().filter(|(x, y)| x.is_finite() && y.is_finite()).count();
+            text += &format!(" {} has {count} marks.", series.name);
         }
         text
     }
@@ -112,13 +157,16 @@ impl Figure {
     }
 }
 
-/// A short piece of the line that stands for series `index`.
-fn sample(index: usize) -> Markup {
+/// A short piece of the line, or a mark, that stands for series `index`.
+fn sample(index: usize, look: Look) -> Markup {
     let stroke = hex(SERIES[index % SERIES.len()].light);
-    let dashes = (index >= SERIES.len()).then_some("5 3");
+    let (first, dashes) = (index < SERIES.len(), (index >= SERIES.len()).then_some("5 3"));
     html! {
         svg viewBox="0 0 24 8" aria-hidden="true" {
-            line x1="1" x2="23" y1="4" y2="4" stroke=(stroke) stroke-width="3" stroke-dasharray=[dashes] {}
+            @match look {
+                Look::Line => line x1="1" x2="23" y1="4" y2="4" stroke=(stroke) stroke-width="3" stroke-dasharray=[dashes] {},
+                Look::Marks => circle cx="12" cy="4" r="3" stroke=(stroke) stroke-width="1" fill=(if first { &stroke } else { "none" }) {},
+            }
         }
     }
 }

@@ -25,6 +25,7 @@ pub struct HeatMap {
     columns: Vec<String>,
     axes: Option<(String, String)>,
     values: Vec<f64>,
+    full: Option<f64>,
 }
 
 impl HeatMap {
@@ -46,12 +47,19 @@ impl HeatMap {
         let owned = |names: &[&str]| names.iter().map(|name| name.to_string()).collect();
         let rows: Vec<&str> = rows.iter().map(AsRef::as_ref).collect();
         let columns: Vec<&str> = columns.iter().map(AsRef::as_ref).collect();
-        Ok(Self { title, rows: owned(&rows), columns: owned(&columns), axes: None, values })
+        Ok(Self { title, rows: owned(&rows), columns: owned(&columns), axes: None, values, full: None })
     }
 
     /// Says what the rows and the columns are.
     pub fn axes(mut self, rows: impl Into<String>, columns: impl Into<String>) -> Self {
         self.axes = Some((rows.into(), columns.into()));
+        self
+    }
+
+    /// Says which size has the full color, instead of the largest one: matrices of one kind compare by it. Larger values have
+    /// the full color too; a size that is not a finite number > 0 changes nothing.
+    pub fn full_at(mut self, size: f64) -> Self {
+        self.full = Some(size).filter(|size| size.is_finite() && *size > 0.0);
         self
     }
 
@@ -80,11 +88,13 @@ impl HeatMap {
             return html! { td { "–" } };
         }
         let finite = || self.values.iter().filter(|v| v.is_finite());
-        let largest = finite().fold(0.0f64, |largest, v| largest.max(v.abs()));
-        let share = if largest > 0.0 { value / largest } else { 0.0 };
+        let largest = || finite().fold(0.0f64, |largest, v| largest.max(v.abs()));
+        let full = self.full.unwrap_or_else(largest);
+        let share = if full > 0.0 { value / full } else { 0.0 };
         let text = match finite().all(|v| v.fract() == 0.0) {
             true => format!("{value:.0}"),
-            false => format!("{value:.2}").replace('-', "−"),
+            // What rounds to 0 has no sign.
+            false => format!("{:.2}", if value.abs() < 0.005 { 0.0 } else { value }).replace('-', "−"),
         };
         // White on the dark half, black on the light one: a contrast of at least 4.5 everywhere.
         let ink = if share > 0.77 { "#fff" } else { "#000" };
@@ -116,6 +126,14 @@ mod tests {
         assert!(page.contains("background:#e67814;color:#000\">−0.50"));
         assert!(page.contains("<td>–</td>"));
         assert!(page.contains("background:#80a9ca;color:#000\">0.25"));
+    }
+
+    #[test]
+    fn a_given_size_has_the_full_color() {
+        let map = HeatMap::new("m", &["a"], &["b", "c"], vec![0.5, 2.0]).unwrap().full_at(1.0);
+        let page = map.clone().render().into_string();
+        assert!(page.contains("background:#80a9ca") && page.contains("background:#005294"), "{page}");
+        assert_eq!(map.full_at(f64::NAN).full, None);
     }
 
     #[test]

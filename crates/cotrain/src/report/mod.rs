@@ -3,7 +3,7 @@
 //! | block | what it shows |
 //! | --- | --- |
 //! | [`Table`] | methods × metrics, each cell a [`Stat`] over seeds; as text, Markdown, JSON and HTML |
-//! | [`Figure`] | curves over steps or epochs |
+//! | [`Figure`] | curves over steps or epochs, marks, level lines of a [`Surface`] |
 //! | [`HeatMap`] | a matrix with named rows and columns: a confusion matrix, the cosines between gradients |
 //! | [`Picture`] | images side by side: input, true mask, predicted mask |
 //! | [`Report`] | one self-contained HTML page of these blocks |
@@ -15,6 +15,7 @@ mod axis;
 mod figure;
 mod gallery;
 mod heat_map;
+mod level_lines;
 mod page;
 mod palette;
 mod plot;
@@ -26,6 +27,7 @@ mod thin;
 pub use figure::Figure;
 pub use gallery::{Picture, Tone};
 pub use heat_map::HeatMap;
+pub use level_lines::Surface;
 pub use page::Report;
 pub use stat::Stat;
 pub use summary::Summary;

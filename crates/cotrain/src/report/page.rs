@@ -53,12 +53,18 @@ impl Report {
 
     /// Adds a table of results.
     pub fn table(self, table: &Table) -> Self {
+        self.titled_table("Results", table)
+    }
+
+    /// Adds a table under a title of its own.
+    pub fn titled_table(self, title: impl AsRef<str>, table: &Table) -> Self {
+        let title = title.as_ref();
         let grid = table.grid();
         let (header, rows) = grid.split_first().map_or((&[][..], &[][..]), |(header, rows)| (header, rows));
         self.with(html! {
             section.results {
-                h2 { "Results" }
-                div.scroll tabindex="0" role="group" aria-label="Results" {
+                h2 { (title) }
+                div.scroll tabindex="0" role="group" aria-label=(title) {
                     table {
                         thead { tr { @for name in header { th scope="col" { (name) } } } }
                         tbody {

@@ -37,10 +37,13 @@ pub(super) const INK: Shade = shade([51, 51, 52], [214, 216, 220]);
 /// Grid lines.
 pub(super) const GRID: Shade = shade([225, 226, 229], [62, 66, 73]);
 
+/// Level lines.
+pub(super) const LEVEL: Shade = shade([200, 203, 209], [80, 85, 93]);
+
 /// Style rules that turn every light color of a figure into its dark one.
 pub(super) fn dark_rules() -> String {
     let mut rules = String::from("@media (prefers-color-scheme: dark) {\n");
-    for Shade { light, dark } in SERIES.iter().chain([&INK, &GRID]) {
+    for Shade { light, dark } in SERIES.iter().chain([&INK, &GRID, &LEVEL]) {
         let (light, dark) = (hex(*light), hex(*dark));
         // Writing into a string cannot fail.
         let _ = writeln!(

@@ -7,8 +7,9 @@ use plotters::prelude::*;
 use taskweave_kernels::{Error, Result};
 
 use super::axis::{Axis, Spacing};
-use super::figure::Figure;
-use super::palette::{GRID, INK, SERIES};
+use super::figure::{Figure, Look};
+use super::level_lines::Curve;
+use super::palette::{GRID, INK, LEVEL, SERIES};
 use super::thin::thin;
 
 /// Twice the width of a phone: the library's coordinates are whole numbers, and half pixels make smooth lines.
@@ -16,13 +17,14 @@ const SIZE: (u32, u32) = (840, 520);
 /// Of labels; on a phone this becomes the size of a footnote.
 const FONT: i32 = 36;
 const LINE: u32 = 5;
+/// The radius of a mark.
+const MARK: u32 = 8;
 /// A curve of many points wiggles; a finer line keeps its wiggles apart.
 const FINE: (usize, u32) = (200, 3);
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 type Chart<'a> = ChartContext<'a, SVGBackend<'a>, Cartesian2d<Axis, Axis>>;
 type Drawn = Result<(), DrawingAreaErrorKind<std::io::Error>>;
-type Curve = Vec<(f64, f64)>;
 
 /// The figure as an SVG element; nothing where it has no point to draw.
 ///
@@ -32,7 +34,10 @@ pub(super) fn svg(figure: &Figure) -> Result<Option<String>> {
     let place = |&(x, y): &(f64, f64)| (Spacing::Linear.place(x), figure.spacing.place(y));
     let curves: Vec<Curve> =
         figure.series.iter().map(|s| thin(&s.points.iter().map(place).collect::<Curve>())).collect();
-    let points = || curves.iter().flatten().filter(|(x, y)| x.is_finite() && y.is_finite());
+    let ground = figure.ground.iter().map(|curve| curve.iter().map(place).collect::<Curve>());
+    let curves: (Vec<Curve>, Vec<Curve>) = (ground.collect(), curves);
+    let all = || curves.0.iter().chain(&curves.1).flatten();
+    let points = || all().filter(|(x, y)| x.is_finite() && y.is_finite());
     let x = Axis::around(Spacing::Linear, points().map(|p| p.0), 6);
     let y = Axis::around(figure.spacing, points().map(|p| p.1), 5);
     let (Some(x), Some(y)) = (x, y) else { return Ok(None) };
@@ -45,7 +50,12 @@ pub(super) fn svg(figure: &Figure) -> Result<Option<String>> {
     Ok(Some(text))
 }
 
-fn draw(area: &Area<'_>, figure: &Figure, (x, y): (Axis, Axis), curves: &[Curve]) -> Drawn {
+fn draw(
+    area: &Area<'_>,
+    figure: &Figure,
+    (x, y): (Axis, Axis),
+    (ground, curves): &(Vec<Curve>, Vec<Curve>),
+) -> Drawn {
     let mut chart = ChartBuilder::on(area)
         .margin_top(16)
         .margin_right(20)
@@ -62,9 +72,19 @@ fn draw(area: &Area<'_>, figure: &Figure, (x, y): (Axis, Axis), curves: &[Curve]
         .x_desc(&figure.x)
         .y_desc(&figure.y)
         .draw()?;
-    for (index, curve) in curves.iter().enumerate() {
-        for run in curve.split(|(x, y)| !(x.is_finite() && y.is_finite())) {
-            line(&mut chart, index, run)?;
+    for curve in ground {
+        chart.draw_series([PathElement::new(curve.clone(), LEVEL.light.stroke_width(2))])?;
+    }
+    // Marks lie on top of the lines.
+    for look in [Look::Line, Look::Marks] {
+        let series = curves.iter().zip(&figure.series).enumerate();
+        for (index, (curve, _)) in series.filter(|(_, (_, series))| series.look == look) {
+            for run in curve.split(|(x, y)| !(x.is_finite() && y.is_finite())) {
+                match look {
+                    Look::Line => line(&mut chart, index, run)?,
+                    Look::Marks => marks(&mut chart, index, run)?,
+                }
+            }
         }
     }
     area.present()
@@ -106,5 +126,13 @@ fn line(chart: &mut Chart<'_>, index: usize, points: &[(f64, f64)]) -> Drawn {
             chart.draw_series([dashed])?;
         }
     }
+    Ok(())
+}
+
+/// Points of their own; the second time around the colors they are hollow.
+fn marks(chart: &mut Chart<'_>, index: usize, points: &[(f64, f64)]) -> Drawn {
+    let color = SERIES[index % SERIES.len()].light;
+    let style = if index < SERIES.len() { color.filled() } else { color.stroke_width(3) };
+    chart.draw_series(points.iter().map(|point| Circle::new(*point, MARK, style)))?;
     Ok(())
 }

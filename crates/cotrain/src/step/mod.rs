@@ -12,6 +12,8 @@
 //! | `primitives` | what step protocols are made of |
 //! | `clip` | what is done to gradients that are too large |
 //! | `saved` | saving and restoring |
+//! | `lookahead` | the losses that a step for one task alone would leave |
+//! | `prefer` | which trade-off it is after |
 //! | `evaluate` | losses and metrics over a loader |
 
 mod accumulate;
@@ -21,7 +23,9 @@ mod clip;
 mod direct;
 mod evaluate;
 mod gradients;
+mod lookahead;
 mod pass;
+mod prefer;
 mod primitives;
 mod rows;
 mod run;
@@ -39,6 +43,7 @@ use crate::{Balance, Sampling, Schedule};
 pub use builder::StepBuilder;
 pub use clip::Clip;
 pub use evaluate::TaskScore;
+pub use lookahead::Lookahead;
 pub use primitives::{Over, Part, Weighed};
 
 /// A model, its objective and its optimizers: everything that one training step needs.

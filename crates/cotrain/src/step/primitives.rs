@@ -5,8 +5,8 @@ use taskweave_data::Batch;
 use taskweave_heads::Mode;
 use taskweave_kernels::autograd::{self, Gradient};
 use taskweave_kernels::{Error, Named, Owner, Param, Result};
-use taskweave_loss::scalarizer::Feedback;
 use taskweave_loss::Jacobian;
+use taskweave_loss::scalarizer::Feedback;
 
 use super::gradients::{differentiate_all, scalar, weighed};
 use super::pass::Pass;
@@ -194,8 +194,7 @@ impl Step {
         let (shared, own): (Vec<_>, Vec<_>) =
             all.into_iter().partition(|(_, param)| heads == Heads::Weighted || param.owner == Owner::Shared);
         let factors: Vec<f64> = weights.values().copied().collect();
-        let mut gradient =
-            differentiate_all(&tape, weighed(&pass.losses, &factors)?, &Named::new(shared)?)?;
+        let mut gradient = differentiate_all(&tape, weighed(&pass.losses, &factors)?, &Named::new(shared)?)?;
         if !own.is_empty() {
             let ones = weighed(&pass.losses, &vec![1.0; factors.len()])?;
             for (name, block) in differentiate_all(&tape, ones, &Named::new(own)?)? {

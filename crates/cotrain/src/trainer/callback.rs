@@ -1,9 +1,10 @@
 //! What listens to a training.
 
+use taskweave_data::Batch;
 use taskweave_kernels::Result;
 
 use super::EpochRecord;
-use crate::StepReport;
+use crate::{Step, StepReport};
 
 /// Whether a training goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,6 +13,19 @@ pub enum Control {
     Continue,
     /// It ends after this epoch, which is recorded and saved as any other.
     Stop,
+}
+
+/// The step that is about to be taken, and its place in the training.
+#[derive(Debug, Clone, Copy)]
+pub struct Upcoming<'a> {
+    /// The number of the epoch, from 0.
+    pub epoch: u64,
+    /// Batches of the epoch that lie behind.
+    pub batch: usize,
+    /// The number of the step, from 0.
+    pub step: u64,
+    /// The batches that make the step, on the device of the parameters.
+    pub batches: &'a [Batch],
 }
 
 /// What listens to a training: a progress bar, a log, a rule of one's own for stopping.
@@ -35,6 +49,15 @@ pub trait Callback: Send {
     /// # Errors
     /// Those of the listener; the training ends with it.
     fn on_start(&mut self, _done: u64, _steps: u64) -> Result<()> {
+        Ok(())
+    }
+
+    /// Before each step, its learning rate set. A listener may look at the step ([`Step::jacobian`], [`Step::lookahead`]) and
+    /// tell its objective what it is after ([`Step::prefer`]); what it trains, the training does not know of.
+    ///
+    /// # Errors
+    /// Those of the listener; the training ends with it.
+    fn before_step(&mut self, _step: &mut Step, _upcoming: &Upcoming<'_>) -> Result<()> {
         Ok(())
     }
 

@@ -11,7 +11,7 @@ use super::builder::{Cosines, Unit};
 use super::early_stopping::Best;
 use super::history::Sums;
 use super::judges::Judges;
-use super::{Control, EpochRecord, History, Trainer};
+use super::{Control, EpochRecord, History, Trainer, Upcoming};
 use crate::protocol::Batches;
 use crate::run::BEST;
 use crate::{Checkpoint, Step};
@@ -96,6 +96,8 @@ impl Trainer {
             }
             let upper = judges.next(needs.upper, &device)?;
             self.set_rate(step, at)?;
+            let upcoming = Upcoming { epoch: at.epoch, batch: at.batch, step: step.done(), batches: &train };
+            self.callbacks.iter_mut().try_for_each(|callback| callback.before_step(step, &upcoming))?;
             let start = Instant::now();
             let report = self.protocol.step(step, &Batches { train: &train, upper: &upper })?;
             at.sums.add(&report, start.elapsed().as_secs_f64())?;

@@ -19,7 +19,7 @@ mod judges;
 mod progress;
 
 pub use builder::{Cosines, Trainer, TrainerBuilder, Unit};
-pub use callback::{Callback, Control};
+pub use callback::{Callback, Control, Upcoming};
 pub use early_stopping::{EarlyStopping, Monitor};
 pub use history::{EpochRecord, History};
 pub use progress::Progress;

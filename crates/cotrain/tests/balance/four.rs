@@ -7,7 +7,7 @@ use taskweave_data::Batch;
 use taskweave_heads::{HardSharing, MlpConfig, Model, Network, Params, Regression, Stage};
 use taskweave_kernels::optim::{OptimizerConfig, Sgd};
 use taskweave_kernels::{Named, Rng, Target};
-use taskweave_loss::aggregator::CoordinatesConfig;
+use taskweave_loss::aggregator::BlockwiseConfig;
 use taskweave_loss::criterion::Mse;
 use taskweave_loss::{AggregatorConfig, ScalarizerConfig, WeightingConfig};
 
@@ -54,7 +54,7 @@ pub fn weightings() -> Vec<String> {
 
 /// Those that look at every coordinate.
 pub fn coordinate_wise() -> Vec<String> {
-    methods::<CoordinatesConfig>()
+    methods::<BlockwiseConfig>()
 }
 
 /// Everything that aggregates.

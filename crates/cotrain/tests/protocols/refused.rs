@@ -1,7 +1,7 @@
 //! What is refused, by name: missing batches, parts that would be ignored, state and configurations that do not fit.
 
 use taskweave_cotrain::protocol::{Batches, Needs, ProtocolConfig};
-use taskweave_cotrain::{Checkpoints, Sampling, Step, StepBuilder, Trainer};
+use taskweave_cotrain::{Balance, Checkpoints, Sampling, Step, StepBuilder, Trainer};
 use taskweave_data::{Last, Loader};
 use taskweave_heads::{CnnConfig, HeadConfig, NetworkConfig, Params};
 use taskweave_kernels::{Error, Named, Rng, State};
@@ -54,22 +54,39 @@ fn parts_of_a_step_that_a_protocol_would_ignore_are_refused() {
     let weights = Named::new([("class", 1.0), ("mask", 1.0)]).unwrap();
     for text in &ROWS[1..] {
         let builders: [(&str, Build<'_>); 7] = [
-            ("aggregator", Box::new(|| builder().aggregator(aggregator.build().unwrap()).build().unwrap())),
             (
-                "scalarizer",
-                Box::new(|| builder().scalarizer(scalarizer(r#"{"name": "mean"}"#)).build().unwrap()),
+                "balance",
+                Box::new(|| {
+                    let balance = Balance::parameters(aggregator.build().unwrap());
+                    builder().balance(balance).build().unwrap()
+                }),
             ),
             (
                 "scalarizer",
-                Box::new(|| builder().scalarizer(scalarizer(r#"{"name": "dwa"}"#)).build().unwrap()),
+                Box::new(|| {
+                    builder().balance(Balance::losses(scalarizer(r#"{"name": "mean"}"#))).build().unwrap()
+                }),
             ),
             (
                 "scalarizer",
-                Box::new(|| builder().scalarizer(scalarizer(r#"{"name": "uncertainty"}"#)).build().unwrap()),
+                Box::new(|| {
+                    builder().balance(Balance::losses(scalarizer(r#"{"name": "dwa"}"#))).build().unwrap()
+                }),
             ),
             (
                 "scalarizer",
-                Box::new(|| builder().scalarizer(scalarizer(r#"{"name": "famo"}"#)).build().unwrap()),
+                Box::new(|| {
+                    builder()
+                        .balance(Balance::losses(scalarizer(r#"{"name": "uncertainty"}"#)))
+                        .build()
+                        .unwrap()
+                }),
+            ),
+            (
+                "scalarizer",
+                Box::new(|| {
+                    builder().balance(Balance::losses(scalarizer(r#"{"name": "famo"}"#))).build().unwrap()
+                }),
             ),
             ("schedule", Box::new(|| fixture::step(0).0)),
             (

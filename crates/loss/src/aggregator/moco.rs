@@ -19,7 +19,7 @@ use super::{
     pieces::{Check, run},
     tracked::{Combined, Products, Track},
 };
-use crate::{Jacobian, parameter};
+use crate::{Jacobian, parameter, simplex_projection};
 
 /// Tracked gradients, weights on the way to the shortest vector.
 ///
@@ -81,7 +81,9 @@ impl Aggregator for MoCo {
         let (_, products) = run(jacobian, Some(memory), &track)?;
         let slopes = times(&products, &seen.weights);
         let moved = seen.weights.iter().zip(slopes).map(|(w, slope)| w - gamma * (slope + fields.rho * w));
-        seen.weights = on_simplex(moved.collect());
+        if size > 0 {
+            seen.weights = simplex_projection(&moved.collect::<Vec<_>>(), 1.0)?;
+        }
         seen.steps += 1;
         let (gradient, _) = run(jacobian, Some(memory), &Combined { weights: seen.weights.clone() })?;
         Ok(Aggregated { gradient, weights: None })
@@ -99,22 +101,6 @@ fn times(upper: &[f64], x: &[f64]) -> Vec<f64> {
         }
     }
     product
-}
-
-/// The nearest point of the simplex: max(x − θ, 0) with the θ at which it sums up to 1.
-fn on_simplex(x: Vec<f64>) -> Vec<f64> {
-    let mut sorted = x.clone();
-    sorted.sort_by(|a, b| b.total_cmp(a));
-    let (mut sum, mut theta) = (0.0, 0.0);
-    for (count, value) in sorted.iter().enumerate() {
-        sum += value;
-        let next = (sum - 1.0) / (count + 1) as f64;
-        if *value <= next {
-            break;
-        }
-        theta = next;
-    }
-    x.into_iter().map(|x| (x - theta).max(0.0)).collect()
 }
 
 impl Stateful for MoCo {

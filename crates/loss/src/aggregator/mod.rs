@@ -43,7 +43,7 @@ pub use within::{Within, WithinConfig};
 use taskweave_kernels::autograd::Gradient;
 use taskweave_kernels::{Named, Result, Stateful};
 
-use crate::{Jacobian, Weighting};
+use crate::{Jacobian, Weighting, parameter::no_preference};
 
 /// A rule that makes one gradient of the gradients of all tasks.
 pub trait Aggregator: Send + Stateful {
@@ -58,6 +58,16 @@ pub trait Aggregator: Send + Stateful {
     /// not store the rows.
     fn weighting(&mut self) -> Option<&mut dyn Weighting> {
         None
+    }
+
+    /// Sets which trade-off it is after, one number per task, for methods that take a preference ([`Weighted`] hands it to its
+    /// weighting).
+    ///
+    /// # Errors
+    /// [`Error::Parameter`](taskweave_kernels::Error::Parameter) for a method that takes none, or a number that it does not
+    /// take.
+    fn prefer(&mut self, _preference: &Named<f64>) -> Result<()> {
+        Err(no_preference())
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Cost: one pass over the rows for the Gramian, one for the sum.
 
-use taskweave_kernels::{Result, State, Stateful};
+use taskweave_kernels::{Named, Result, State, Stateful};
 
 use super::{Aggregated, Aggregator};
 use crate::{Jacobian, Weighting};
@@ -40,6 +40,10 @@ impl Aggregator for Weighted {
 
     fn weighting(&mut self) -> Option<&mut dyn Weighting> {
         Some(&mut *self.weighting)
+    }
+
+    fn prefer(&mut self, preference: &Named<f64>) -> Result<()> {
+        self.weighting.prefer(preference)
     }
 }
 

@@ -49,6 +49,11 @@ impl Scalarizer for Constant {
     fn scalarize(&mut self, losses: &Named<Tensor>) -> Result<Tensor> {
         weighed(losses, &self.weights.of("weights", losses)?)
     }
+
+    fn prefer(&mut self, preference: &Named<f64>) -> Result<()> {
+        *self = Self::new(preference.clone())?;
+        Ok(())
+    }
 }
 
 impl Stateful for Constant {

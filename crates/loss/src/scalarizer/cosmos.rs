@@ -68,6 +68,11 @@ impl Scalarizer for Cosmos {
         let cosine = (&along / square.sqrt()?.affine(length, 0.0)?)?;
         Ok((along - cosine.affine(self.lambda, 0.0)?)?)
     }
+
+    fn prefer(&mut self, preference: &Named<f64>) -> Result<()> {
+        *self = Self::new(preference.clone(), self.lambda)?;
+        Ok(())
+    }
 }
 
 impl Stateful for Cosmos {

@@ -25,6 +25,8 @@
 use candle_core::{DType, Device, Tensor};
 use taskweave_kernels::{Named, Param, Result, Stateful};
 
+use crate::parameter::no_preference;
+
 mod config;
 mod constant;
 mod cosmos;
@@ -97,6 +99,16 @@ pub trait Scalarizer: Send + Stateful {
     /// Those of the method.
     fn end_epoch(&mut self, _mean_losses: &Named<f64>) -> Result<()> {
         Ok(())
+    }
+
+    /// Sets which trade-off it is after, one number per task, for methods that take a preference ([`Constant`], [`Cosmos`],
+    /// [`Pbi`], [`Stch`]).
+    ///
+    /// # Errors
+    /// [`Error::Parameter`](taskweave_kernels::Error::Parameter) for a method that takes none, or a number that it does not
+    /// take.
+    fn prefer(&mut self, _preference: &Named<f64>) -> Result<()> {
+        Err(no_preference())
     }
 
     /// Makes what is trained per task, before training starts. Without it a scalarizer makes it when it first sees a

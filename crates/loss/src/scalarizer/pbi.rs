@@ -69,6 +69,11 @@ impl Scalarizer for Pbi {
         }
         Ok((first + beside.sqrt()?.affine(self.theta, 0.0)?)?)
     }
+
+    fn prefer(&mut self, preference: &Named<f64>) -> Result<()> {
+        *self = Self::new(preference.clone(), self.theta)?;
+        Ok(())
+    }
 }
 
 impl Stateful for Pbi {

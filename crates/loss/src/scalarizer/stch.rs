@@ -89,6 +89,12 @@ impl Scalarizer for Stch {
         let sum = sum_of(&terms, |_, term| Ok(term.affine(1.0, -most)?.affine(1.0 / mu, 0.0)?.exp()?))?;
         Ok(sum.log()?.affine(mu, most)?)
     }
+
+    fn prefer(&mut self, preference: &Named<f64>) -> Result<()> {
+        let preference = Some(PerTask::from(preference.clone()));
+        *self = Self::try_from(Fields { preference, ..self.fields.clone() })?;
+        Ok(())
+    }
 }
 
 impl Stateful for Stch {

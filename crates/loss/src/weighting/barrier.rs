@@ -101,7 +101,7 @@ impl Scaled {
             if let (Some(gain), Some(last)) = (self.gain, f.last_mut()) {
                 *last = gain;
             }
-            let x = cone::minimum(&h, &f)?;
+            let x = cone::minimum("barrier", &h, &f)?.x;
             let gap = 1.0 - self.pull.iter().zip(&x).map(|(pull, x)| pull * x).sum::<f64>();
             Ok(Trial { price, x, gap })
         };

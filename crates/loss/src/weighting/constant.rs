@@ -3,7 +3,7 @@
 //! No guarantee.
 
 use serde::{Deserialize, Serialize};
-use taskweave_kernels::{Error, Result};
+use taskweave_kernels::{Error, Named, Result};
 
 use super::{Weighting, stateless::stateless};
 use crate::{Gramian, parameter};
@@ -50,6 +50,11 @@ impl Weighting for Constant {
             return Err(Error::shape("Gramian", expected, &[gramian.len(); 2]));
         }
         Ok(self.weights.clone())
+    }
+
+    fn prefer(&mut self, preference: &Named<f64>) -> Result<()> {
+        *self = Self::new(preference.values().copied().collect())?;
+        Ok(())
     }
 }
 

@@ -8,7 +8,7 @@
 //! NeurIPS 2022, algorithm 1.
 
 use serde::{Deserialize, Serialize};
-use taskweave_kernels::{Error, Result, State, Stateful};
+use taskweave_kernels::{Error, Named, Result, State, Stateful};
 
 use super::{Weighting, WeightingConfig};
 use crate::{Gramian, parameter};
@@ -94,6 +94,10 @@ impl Weighting for Ema {
         };
         self.weights = Some(weights.clone());
         Ok(weights)
+    }
+
+    fn prefer(&mut self, preference: &Named<f64>) -> Result<()> {
+        self.of.prefer(preference)
     }
 }
 

@@ -3,7 +3,7 @@
 //! In between, the last weights stay. Nash-MTL and its like are used this way where solving is the larger cost.
 
 use serde::{Deserialize, Serialize};
-use taskweave_kernels::{Error, Result, State, Stateful};
+use taskweave_kernels::{Error, Named, Result, State, Stateful};
 
 use super::{Weighting, WeightingConfig};
 use crate::Gramian;
@@ -92,6 +92,10 @@ impl Weighting for Every {
             false => Last { age: age + 1, weights: weights.clone() },
         };
         Ok(self.last.weights.clone())
+    }
+
+    fn prefer(&mut self, preference: &Named<f64>) -> Result<()> {
+        self.of.prefer(preference)
     }
 }
 

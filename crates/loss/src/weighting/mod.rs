@@ -88,9 +88,9 @@ pub use random::Random;
 pub use sum::Sum;
 pub use upgrad::UpGrad;
 
-use taskweave_kernels::{Result, Stateful};
+use taskweave_kernels::{Named, Result, Stateful};
 
-use crate::Gramian;
+use crate::{Gramian, parameter::no_preference};
 
 /// A rule that weighs tasks by how their gradients meet.
 pub trait Weighting: Send + Stateful {
@@ -99,4 +99,13 @@ pub trait Weighting: Send + Stateful {
     /// # Errors
     /// Those of the method.
     fn weights(&mut self, gramian: &Gramian) -> Result<Vec<f64>>;
+
+    /// Sets which trade-off it is after, one number per task, for methods that take a preference ([`Constant`]).
+    ///
+    /// # Errors
+    /// [`Error::Parameter`](taskweave_kernels::Error::Parameter) for a method that takes none, or a number that it does not
+    /// take.
+    fn prefer(&mut self, _preference: &Named<f64>) -> Result<()> {
+        Err(no_preference())
+    }
 }

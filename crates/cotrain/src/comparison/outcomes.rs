@@ -1,9 +1,9 @@
-//! Methods side by side: several trainings over several seeds, and their table.
+//! How several trainings over several seeds came out, and their table.
 
 use serde::Serialize;
 use taskweave_data::Loader;
 use taskweave_kernels::{Error, Named, Result};
-use taskweave_loss::{Change, Metric, delta_m};
+use taskweave_loss::{Change, Metric, delta_m, delta_p};
 
 use crate::report::Table;
 use crate::{EpochRecord, History, Run, Step, TaskScore, Trainer};
@@ -99,20 +99,24 @@ impl Comparison {
     /// # Errors
     /// [`Error::Unknown`] for a method without outcomes, or for a task without a baseline of the same seed.
     pub fn delta_m(&self, method: &str) -> Result<Vec<f64>> {
-        self.of(method)?.into_iter().map(|outcome| self.change(outcome)).collect()
+        self.of(method)?.into_iter().map(|outcome| delta_m(&self.changes(outcome)?)).collect()
     }
 
-    /// The table: per method the parameters, the seconds of its steps, the main metric of each task, and Δm for those
-    /// that learn more than one.
+    /// Δp of a method against the single-task baselines, in percent, one per seed; higher is better.
+    ///
+    /// # Errors
+    /// As for [`Comparison::delta_m`].
+    pub fn delta_p(&self, method: &str) -> Result<Vec<f64>> {
+        self.of(method)?.into_iter().map(|outcome| delta_p(&self.changes(outcome)?)).collect()
+    }
+
+    /// The table: per method the parameters, the seconds of its steps, the main metric of each task, and Δm and Δp for
+    /// those that learn more than one.
     ///
     /// # Errors
     /// As for [`Comparison::delta_m`], and [`Error::NonFinite`] for a metric that is not finite.
     pub fn table(&self) -> Result<Table> {
-        let seconds = self.outcomes.iter().map(|outcome| outcome.history.seconds()).sum();
-        let mut seeds: Vec<u64> = self.outcomes.iter().map(|outcome| outcome.seed).collect();
-        seeds.sort_unstable();
-        seeds.dedup();
-        let mut table = Table::new(seconds, &seeds)?;
+        let mut table = self.empty_table()?;
         let mut methods: Vec<&str> = Vec::new();
         for outcome in &self.outcomes {
             if !methods.contains(&outcome.method.as_str()) {
@@ -121,7 +125,10 @@ impl Comparison {
         }
         for method in &methods {
             let outcomes = self.of(method)?;
-            let delta = if is_single(outcomes[0]) { None } else { Some(self.delta_m(method)?) };
+            let delta = match is_single(outcomes[0]) {
+                true => None,
+                false => Some([self.delta_m(method)?, self.delta_p(method)?]),
+            };
             table.samples(*method, &cells(&outcomes, delta)?)?;
         }
         Ok(table)
@@ -152,6 +159,15 @@ impl Comparison {
         run.write("metrics.jsonl", text.as_bytes())
     }
 
+    /// A table without rows, with the seconds and the seeds of all outcomes.
+    pub(super) fn empty_table(&self) -> Result<Table> {
+        let seconds = self.outcomes.iter().map(|outcome| outcome.history.seconds()).sum();
+        let mut seeds: Vec<u64> = self.outcomes.iter().map(|outcome| outcome.seed).collect();
+        seeds.sort_unstable();
+        seeds.dedup();
+        Table::new(seconds, &seeds)
+    }
+
     fn of(&self, method: &str) -> Result<Vec<&Outcome>> {
         let outcomes: Vec<_> = self.outcomes.iter().filter(|outcome| outcome.method == method).collect();
         match outcomes.is_empty() {
@@ -160,8 +176,9 @@ impl Comparison {
         }
     }
 
-    fn change(&self, outcome: &Outcome) -> Result<f64> {
-        let changes = outcome.scores.try_map(|task, score| {
+    /// The main metric of every task beside that of the baseline of the same seed.
+    pub(super) fn changes(&self, outcome: &Outcome) -> Result<Named<Named<Change>>> {
+        outcome.scores.try_map(|task, score| {
             let baseline = self
                 .outcomes
                 .iter()
@@ -170,8 +187,7 @@ impl Comparison {
             let single = baseline.scores.require("task", task)?.value()?;
             let change = Change { multi: score.value()?, single, direction: score.direction };
             Named::new([(score.primary.clone(), change)])
-        })?;
-        delta_m(&changes)
+        })
     }
 
     fn unknown(&self, what: &str, name: &str) -> Error {
@@ -180,12 +196,12 @@ impl Comparison {
     }
 }
 
-fn is_single(outcome: &Outcome) -> bool {
+pub(super) fn is_single(outcome: &Outcome) -> bool {
     outcome.scores.len() == 1
 }
 
 /// The measurements of one method, by column.
-fn cells(outcomes: &[&Outcome], delta: Option<Vec<f64>>) -> Result<Named<Vec<f64>>> {
+fn cells(outcomes: &[&Outcome], delta: Option<[Vec<f64>; 2]>) -> Result<Named<Vec<f64>>> {
     let mut cells = Named::new([
         ("parameters", vec![outcomes[0].parameters as f64]),
         ("seconds", outcomes.iter().map(|outcome| outcome.history.seconds()).collect()),
@@ -194,8 +210,9 @@ fn cells(outcomes: &[&Outcome], delta: Option<Vec<f64>>) -> Result<Named<Vec<f64
         let values = outcomes.iter().map(|outcome| outcome.scores.require("task", task)?.value());
         cells.insert(format!("{task} {}", score.primary), values.collect::<Result<Vec<_>>>()?)?;
     }
-    if let Some(delta) = delta {
-        cells.insert("Δm %", delta)?;
+    if let Some([delta_m, delta_p]) = delta {
+        cells.insert("Δm %", delta_m)?;
+        cells.insert("Δp %", delta_p)?;
     }
     Ok(cells)
 }
