@@ -13,7 +13,7 @@ use taskweave_cotrain::diagnostics::{
     AffinityRecord, AffinityWatch, GradientRecord, GradientWatch, Layers, Period, panels,
 };
 use taskweave_cotrain::report::Report;
-use taskweave_cotrain::{Callback, Checkpoints, JsonLines, StepReport, TrainerBuilder};
+use taskweave_cotrain::{Callback, Checkpoints, JsonLines, Over, Part, StepReport, TrainerBuilder};
 use taskweave_data::Loader;
 use taskweave_kernels::optim::{OptimizerConfig, Sgd};
 use taskweave_kernels::{Error, Named, Owner, Result};

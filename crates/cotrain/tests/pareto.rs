@@ -11,7 +11,7 @@ use std::sync::Arc;
 use candle_core::{DType, Device, Tensor};
 use candle_nn::{Init, Module};
 use taskweave_cotrain::pareto::{Conditioned, DrawPreference, Front, Place, Preference, Start, Tracer};
-use taskweave_cotrain::{Callback, Checkpoints, Step, StepReport, Trainer, Training};
+use taskweave_cotrain::{Balance, Callback, Checkpoints, Step, StepReport, Trainer, Training};
 use taskweave_data::{Labels, Loader, Memory};
 use taskweave_heads::{Mode, Model, Params};
 use taskweave_kernels::optim::{OptimizerConfig, Sgd};

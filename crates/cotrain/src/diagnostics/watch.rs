@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use taskweave_kernels::Result;
 
 use super::{GradientRecord, Layers, Period};
-use crate::{Callback, Control, EpochRecord, JsonLines, Step, Upcoming};
+use crate::{Callback, Control, EpochRecord, JsonLines, Over, Part, Step, Upcoming};
 
 /// Records how the gradients of the tasks meet, as JSON lines: cosines, norm ratios and conflict rate, over all shared
 /// parameters and, where it is asked for, layer by layer.
@@ -66,7 +66,7 @@ impl Callback for GradientWatch {
         if !self.period.is_due(upcoming) {
             return Ok(());
         }
-        let jacobian = step.rows(Part { batch: batch, number: 0 }, Over::Shared)?;
+        let jacobian = step.rows(Part { batch, number: 0 }, Over::Shared)?;
         match jacobian.rows().is_empty() {
             true => Ok(()),
             false => lines.append(&GradientRecord::of(upcoming.step, &jacobian, &self.layers)?),
