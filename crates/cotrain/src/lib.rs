@@ -3,15 +3,18 @@
 
 mod atomic;
 mod comparison;
+mod ensemble;
 pub mod rate;
 pub mod report;
 mod run;
 mod sampling;
 mod schedule;
 mod step;
+pub mod teaching;
 mod trainer;
 
 pub use comparison::{Comparison, Outcome, Training};
+pub use ensemble::{Ensemble, Term};
 pub use run::{Checkpoint, Checkpoints, Run};
 pub use sampling::Sampling;
 pub use schedule::Schedule;

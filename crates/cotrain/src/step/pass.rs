@@ -27,7 +27,7 @@ impl Step {
         held: Option<&Owner>,
     ) -> Result<Pass> {
         require_finite("input", &batch.inputs)?;
-        let mut features = self.model.share(&batch.inputs, mode)?;
+        let mut features = self.model.share_for(tasks, &batch.inputs, mode)?;
         let mut wanted = Named::default();
         for task in tasks {
             let found = features.names().map(String::from).collect::<Vec<_>>();
