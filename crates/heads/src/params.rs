@@ -174,7 +174,8 @@ impl Params {
 
     fn builder(&self, owner: Owner, path: &str) -> VarBuilder<'static> {
         let backend: Box<dyn SimpleBackend> = Box::new(Backend { params: self.clone(), owner });
-        VarBuilder::from_backend(backend, self.dtype, self.device.clone()).pp(format!("{}{path}", self.prefix))
+        VarBuilder::from_backend(backend, self.dtype, self.device.clone())
+            .pp(format!("{}{path}", self.prefix))
     }
 
     fn lock(&self) -> MutexGuard<'_, Named<Param>> {

@@ -115,7 +115,9 @@ impl Ensemble {
     /// A step for this objective, each term under its criterion.
     pub fn step(&self) -> StepBuilder {
         let step = Step::builder(self.clone(), self.params().clone());
-        self.terms().iter().fold(step, |step, (name, term)| step.boxed_criterion(name, term.criterion.build()))
+        self.terms()
+            .iter()
+            .fold(step, |step, (name, term)| step.boxed_criterion(name, term.criterion.build()))
     }
 
     /// A transform that gives the label of each task to all terms of one network that read the inputs as they are.
@@ -230,7 +232,8 @@ impl Model for Ensemble {
         let mut predictions = Named::default();
         for name in tasks {
             let term = self.terms().require("term", name)?;
-            let parts: Vec<Tensor> = term.members.iter().map(|member| of(term, member)).collect::<Result<_>>()?;
+            let parts: Vec<Tensor> =
+                term.members.iter().map(|member| of(term, member)).collect::<Result<_>>()?;
             predictions.insert(name.clone(), stacked(parts)?)?;
         }
         Ok(predictions)

@@ -47,7 +47,11 @@ impl Term {
     /// The same term, from other inputs: by view of the networks, the input that they see in its place.
     #[must_use]
     pub fn reading(self, reads: &Named<String>) -> Self {
-        Self { reads: reads.clone(), ..self }
+        let mut reads = reads.clone();
+        let same: Vec<String> =
+            reads.iter().filter(|(view, input)| view == input).map(|(view, _)| view.into()).collect();
+        same.iter().for_each(|view| drop(reads.remove(view)));
+        Self { reads, ..self }
     }
 
     /// Whether this is a task of one network on the inputs as they are.

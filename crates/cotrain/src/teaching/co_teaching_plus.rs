@@ -69,7 +69,8 @@ impl Teaching for CoTeachingPlus {
         if labelled.is_empty() || !lesson.batch.targets.contains(&b) || lesson.step < self.warm_up {
             return Ok(());
         }
-        let ((of_a, losses_a), (of_b, losses_b)) = (lesson.judged(&a, ensemble)?, lesson.judged(&b, ensemble)?);
+        let ((of_a, losses_a), (of_b, losses_b)) =
+            (lesson.judged(&a, ensemble)?, lesson.judged(&b, ensemble)?);
         let classes = |logits| -> Result<Vec<u32>> {
             Ok(Probabilities::of_logits(logits)?.best().iter().map(|(class, _)| *class).collect())
         };

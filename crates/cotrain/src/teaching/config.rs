@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    CoTeaching, CoTeachingPlus, CrossPseudo, DeepCoTraining, FixMatchConfig, JoCoR, MeanTeacher, MutualLearning,
-    NoisyStudent, Rotation, Supervised, Teaching,
+    CoTeaching, CoTeachingPlus, CrossPseudo, DeepCoTraining, FixMatchConfig, JoCoR, MeanTeacher,
+    MutualLearning, NoisyStudent, Rotation, Supervised, Teaching,
 };
 
 /// Any method by name, with its parameters, which are checked where its terms are asked for.

@@ -133,7 +133,8 @@ impl DeepCoTraining {
             said = Some(logits.detach());
             Ok(loss)
         })?;
-        let logits = said.ok_or_else(|| Error::parameter("loss of an adversarial example", "a prediction", "none"))?;
+        let logits =
+            said.ok_or_else(|| Error::parameter("loss of an adversarial example", "a prediction", "none"))?;
         Ok((example, logits))
     }
 

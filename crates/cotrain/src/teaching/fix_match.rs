@@ -18,6 +18,7 @@ use taskweave_kernels::{Named, Result, State, Stateful, Target};
 use taskweave_loss::CriterionConfig;
 use taskweave_loss::criterion::{Absolute, CrossEntropy};
 
+use super::lesson::column;
 use super::supervised::plain_terms;
 use super::threshold::{Probabilities, Threshold, ThresholdConfig};
 use super::{Lesson, Ramp, Teaching, ema, plain, range};
@@ -107,7 +108,10 @@ impl Teaching for FixMatch {
         let mut terms = plain_terms(&config.task, &members, &config.criterion)?;
         let pseudo = CriterionConfig::CrossEntropy(CrossEntropy::default());
         let pseudo = CriterionConfig::Absolute(Absolute::new(pseudo));
-        terms.insert(config.pseudo(), Term::of(&config.student, &config.task, pseudo).reading(&config.strong))?;
+        terms.insert(
+            config.pseudo(),
+            Term::of(&config.student, &config.task, pseudo).reading(&config.strong),
+        )?;
         Ok(terms)
     }
 
@@ -125,12 +129,15 @@ impl Teaching for FixMatch {
         let mut shape = logits.dims().to_vec();
         shape.remove(1);
         let labels = Tensor::from_vec(labels, &shape[..], logits.device())?;
-        lesson.set(&config.pseudo(), Target::weighted(labels, Tensor::from_vec(weights, shape, logits.device())?)?)
+        let weights = column(&weights, logits.device())?.reshape(shape)?;
+        lesson.set(&config.pseudo(), Target::weighted(labels, weights)?)
     }
 
     fn after_step(&mut self, done: u64, ensemble: &Ensemble) -> Result<()> {
         match &self.config.mean {
-            Some(mean) => ema::follow(ensemble.params(), [mean, &self.config.student], self.config.decay, done),
+            Some(mean) => {
+                ema::follow(ensemble.params(), [mean, &self.config.student], self.config.decay, done)
+            }
             None => Ok(()),
         }
     }

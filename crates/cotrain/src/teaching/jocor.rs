@@ -84,12 +84,14 @@ impl Teaching for JoCoR {
         let chosen = smallest(&self.joint_losses(&names, lesson, ensemble)?, &places, keep);
         // Weights are factors of a mean over the whole batch; this makes it one over the chosen samples.
         let n = lesson.batch.targets.require("target of term", &names[0])?.len();
-        let total: f64 = labelled.iter().filter(|(at, _)| chosen.contains(at)).map(|(_, weight)| weight).sum();
+        let total: f64 =
+            labelled.iter().filter(|(at, _)| chosen.contains(at)).map(|(_, weight)| weight).sum();
         let share = |at: usize| if chosen.contains(&at) { n as f64 / total } else { 0.0 };
         let shares: Vec<f64> = (0..n).map(share).collect();
         let with = |lambda: f64| shares.iter().map(|share| lambda * share).collect::<Vec<f64>>();
         for name in &names {
-            let target = scaled(lesson.batch.targets.require("target of term", name)?, &with(1.0 - self.lambda))?;
+            let target =
+                scaled(lesson.batch.targets.require("target of term", name)?, &with(1.0 - self.lambda))?;
             lesson.set(name, target)?;
         }
         let mut agreement = with(self.lambda);
@@ -105,8 +107,10 @@ impl JoCoR {
     }
 
     fn joint_losses(&self, names: &[String; 2], lesson: &Lesson, ensemble: &Ensemble) -> Result<Vec<f64>> {
-        let ((of_a, a), (of_b, b)) = (lesson.judged(&names[0], ensemble)?, lesson.judged(&names[1], ensemble)?);
-        let apart = AGREEMENT.losses(&Tensor::stack(&[of_a, of_b], 1)?, &lesson.bare(&vec![1.0; a.len()])?)?;
+        let ((of_a, a), (of_b, b)) =
+            (lesson.judged(&names[0], ensemble)?, lesson.judged(&names[1], ensemble)?);
+        let apart =
+            AGREEMENT.losses(&Tensor::stack(&[of_a, of_b], 1)?, &lesson.bare(&vec![1.0; a.len()])?)?;
         let apart = apart.to_dtype(DType::F64)?.to_vec1::<f64>()?;
         let joint = |((a, b), apart)| (1.0 - self.lambda) * (a + b) + self.lambda * apart;
         Ok(a.iter().zip(&b).zip(&apart).map(joint).collect())

@@ -1,6 +1,6 @@
 //! The batch of one step, while methods set it up.
 
-use candle_core::{DType, Tensor};
+use candle_core::{DType, Device, Tensor};
 use taskweave_data::Batch;
 use taskweave_kernels::{Error, Named, Result, Target};
 
@@ -70,10 +70,17 @@ impl Lesson {
     /// The index of each sample that a network sees which reads `reads`, see [`Term::reading`](crate::Term::reading).
     ///
     /// # Errors
-    /// [`Error::Unknown`] for an input that there is not.
+    /// [`Error::Unknown`] for an input that there is not, [`Error::Parameter`] where no input is named and those of two
+    /// loaders are of different samples.
     pub fn samples_of(&self, reads: &Named<String>) -> Result<&[usize]> {
-        match reads.values().next() {
-            Some(input) => self.samples(input),
+        if let Some(input) = reads.values().next() {
+            return self.samples(input);
+        }
+        // Without a name, all inputs have to be of the same samples.
+        match self.samples.values().find(|samples| **samples != self.batch.indices) {
+            Some(_) => {
+                Err(Error::parameter("reads", "an input, where there are several sets of samples", "none"))
+            }
             None => Ok(&self.batch.indices),
         }
     }
@@ -90,7 +97,7 @@ impl Lesson {
     /// Sets the weight of all samples of a term between networks, which has no labels.
     ///
     /// # Errors
-    /// [`Error::Unknown`] for an input that there is not.
+    /// As for [`Lesson::samples_of`].
     pub fn set_weight(&mut self, term: &str, reads: &Named<String>, weight: f64) -> Result<()> {
         let samples = self.samples_of(reads)?.len();
         self.set(term, self.bare(&vec![weight; samples])?)
@@ -101,8 +108,8 @@ impl Lesson {
     /// # Errors
     /// Only those of candle.
     pub(super) fn bare(&self, weights: &[f64]) -> Result<Target> {
-        let device = self.batch.inputs.values().next().map_or(candle_core::Device::Cpu, |x| x.device().clone());
-        let weights = Tensor::from_slice(weights, weights.len(), &device)?;
+        let device = self.batch.inputs.values().next().map_or(Device::Cpu, |x| x.device().clone());
+        let weights = column(weights, &device)?;
         Target::weighted(Tensor::zeros(weights.dims(), DType::U32, &device)?, weights)
     }
 
@@ -155,6 +162,11 @@ impl Lesson {
     }
 }
 
+/// Weights `[samples]` in f32, which every device has.
+pub(super) fn column(weights: &[f64], device: &Device) -> Result<Tensor> {
+    Ok(Tensor::from_slice(weights, weights.len(), &Device::Cpu)?.to_dtype(DType::F32)?.to_device(device)?)
+}
+
 /// The same labels, the weight of each sample times its factor.
 pub(super) fn scaled(target: &Target, factors: &[f64]) -> Result<Target> {
     let weight = target.weight();
@@ -162,6 +174,6 @@ pub(super) fn scaled(target: &Target, factors: &[f64]) -> Result<Target> {
     if let Some(first) = shape.first_mut() {
         *first = factors.len();
     }
-    let factors = Tensor::from_slice(factors, shape, weight.device())?.to_dtype(weight.dtype())?;
+    let factors = column(factors, weight.device())?.reshape(shape)?.to_dtype(weight.dtype())?;
     Target::weighted(target.value().clone(), weight.broadcast_mul(&factors)?)
 }

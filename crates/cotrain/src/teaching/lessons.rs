@@ -157,7 +157,9 @@ impl Stateful for Lessons {
         }
         for (i, (method, values)) in self.methods.iter_mut().zip(values).enumerate() {
             let prefix = format!("{i}/");
-            let own = |(name, tensor): (&str, &Tensor)| Some((name.strip_prefix(&prefix)?.to_string(), tensor.clone()));
+            let own = |(name, tensor): (&str, &Tensor)| {
+                Some((name.strip_prefix(&prefix)?.to_string(), tensor.clone()))
+            };
             let tensors = Named::new(state.tensors.iter().filter_map(own))?;
             method.restore(&State { values, tensors })?;
         }

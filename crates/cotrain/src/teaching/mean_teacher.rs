@@ -9,12 +9,13 @@
 //! Reference: Tarvainen and Valpola, "Mean Teachers Are Better Role Models", NeurIPS 2017,
 //! <https://arxiv.org/abs/1703.01780>.
 
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 use taskweave_kernels::{Named, Result, Target};
 use taskweave_loss::CriterionConfig;
 use taskweave_loss::criterion::{Absolute, ProbabilityMse};
 
+use super::lesson::column;
 use super::stateless::stateless;
 use super::supervised::plain_terms;
 use super::threshold::Probabilities;
@@ -90,7 +91,8 @@ impl Teaching for MeanTeacher {
         if lesson.step == 0 {
             self.after_step(0, ensemble)?;
         }
-        let logits = ensemble.predict(&self.teacher, &self.task, &self.teacher_reads, &lesson.batch.inputs)?;
+        let logits =
+            ensemble.predict(&self.teacher, &self.task, &self.teacher_reads, &lesson.batch.inputs)?;
         let weights = vec![self.lambda * self.ramp.at(lesson.step); logits.dim(0)?];
         lesson.set(&self.consistent(), soft_target(&logits, &weights)?)
     }
@@ -112,8 +114,9 @@ stateless!(MeanTeacher);
 pub(super) fn soft_target(logits: &Tensor, weights: &[f64]) -> Result<Target> {
     let (batch, classes) = logits.dims2()?;
     let rows: Vec<f64> = Probabilities::of_logits(logits)?.rows().flatten().copied().collect();
-    let rows = Tensor::from_vec(rows, (batch, classes), logits.device())?.to_dtype(logits.dtype())?;
-    Target::weighted(rows, Tensor::from_slice(weights, batch, logits.device())?)
+    let rows = Tensor::from_vec(rows, (batch, classes), &Device::Cpu)?.to_dtype(logits.dtype())?;
+    let rows = rows.to_device(logits.device())?;
+    Target::weighted(rows, column(weights, logits.device())?)
 }
 
 fn hundred() -> f64 {

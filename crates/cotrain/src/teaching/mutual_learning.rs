@@ -63,8 +63,10 @@ impl Teaching for MutualLearning {
         range::several(&self.members)?;
         range::not_negative("lambda of mutual learning", self.lambda)?;
         let mut terms = plain_terms(&self.task, &self.members, &self.criterion)?;
-        let imitate = CriterionConfig::Absolute(Absolute::new(CriterionConfig::PairwiseKl(PairwiseKl::default())));
-        terms.insert(self.mutual(), Term::between(&self.members, &self.task, imitate).reading(&self.reads))?;
+        let imitate =
+            CriterionConfig::Absolute(Absolute::new(CriterionConfig::PairwiseKl(PairwiseKl::default())));
+        terms
+            .insert(self.mutual(), Term::between(&self.members, &self.task, imitate).reading(&self.reads))?;
         Ok(terms)
     }
 

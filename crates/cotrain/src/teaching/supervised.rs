@@ -51,6 +51,10 @@ impl Teaching for Supervised {
 stateless!(Supervised);
 
 /// The plain terms of some networks.
-pub(super) fn plain_terms(task: &str, members: &[String], criterion: &CriterionConfig) -> Result<Named<Term>> {
+pub(super) fn plain_terms(
+    task: &str,
+    members: &[String],
+    criterion: &CriterionConfig,
+) -> Result<Named<Term>> {
     Named::new(members.iter().map(|member| (plain(task, member), Term::of(member, task, criterion.clone()))))
 }

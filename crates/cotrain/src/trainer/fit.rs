@@ -12,7 +12,11 @@ use super::early_stopping::Best;
 use super::history::Sums;
 use super::{Control, EpochRecord, History, Trainer};
 use crate::run::BEST;
+use crate::teaching::Lessons;
 use crate::{Checkpoint, Step};
+
+/// What the names of the lessons' tensors begin with, among the tensors of the state.
+const LESSONS: &str = "lessons/";
 
 /// Where a training is.
 #[derive(Default, Serialize, Deserialize)]
@@ -34,6 +38,8 @@ struct Data {
     samples: usize,
     batches: usize,
     accumulate: usize,
+    #[serde(default)]
+    beside: usize,
 }
 
 /// The host values of a checkpoint.
@@ -42,6 +48,8 @@ struct Saved<P> {
     position: P,
     rate: serde_json::Value,
     step: serde_json::Value,
+    #[serde(default)]
+    lessons: Option<serde_json::Value>,
 }
 
 impl Trainer {
@@ -83,11 +91,13 @@ impl Trainer {
             if group.is_empty() {
                 return Ok(());
             }
+            let (taken, start) = (group.len(), Instant::now());
+            let group = self.prepared(group, at)?;
             self.set_rate(step, at)?;
-            let start = Instant::now();
             let report = step.step_over(&group)?;
             at.sums.add(&report, start.elapsed().as_secs_f64())?;
-            (at.batch, at.steps) = (at.batch + group.len(), at.steps + 1);
+            (at.batch, at.steps) = (at.batch + taken, at.steps + 1);
+            self.lessons.iter_mut().try_for_each(|lessons| lessons.after_step(at.steps))?;
             self.callbacks.iter_mut().try_for_each(|callback| callback.on_step(&report))?;
             let due = self.checkpoint_every.is_some_and(|every| at.steps.is_multiple_of(every));
             // The end of the epoch is saved with its validation.
@@ -95,6 +105,14 @@ impl Trainer {
                 self.save(step, at)?;
             }
         }
+    }
+
+    /// The batches as the methods set them up.
+    fn prepared(&mut self, group: Vec<Batch>, at: &Position) -> Result<Vec<Batch>> {
+        let first = at.epoch * self.train.batches() as u64 + at.batch as u64;
+        let Some(lessons) = &mut self.lessons else { return Ok(group) };
+        let numbered = group.into_iter().zip(first..);
+        numbered.map(|(batch, number)| lessons.prepare(batch, at.steps, number)).collect()
     }
 
     fn end_epoch(&mut self, step: &mut Step, at: &mut Position) -> Result<()> {
@@ -158,14 +176,20 @@ impl Trainer {
         for (name, tensor) in at.best.tensors.iter() {
             tensors.insert(format!("{BEST}{name}"), tensor.clone())?;
         }
-        let saved = Saved { position: at, rate: self.rate.save()?.values, step: values };
+        let lessons = self.lessons.as_ref().map(Lessons::save).transpose()?;
+        for (name, tensor) in lessons.iter().flat_map(|state| state.tensors.iter()) {
+            tensors.insert(format!("{LESSONS}{name}"), tensor.clone())?;
+        }
+        let lessons = lessons.map(|state| state.values);
+        let saved = Saved { position: at, rate: self.rate.save()?.values, step: values, lessons };
         let state = State { tensors, ..State::of(&saved)? };
         checkpoints.save(step.done(), &Checkpoint { model: step.params().tensors(), state })
     }
 
     fn data(&self) -> Data {
         let (samples, batches) = (self.train.samples(), self.train.batches());
-        Data { samples, batches, accumulate: self.accumulate }
+        let beside = self.lessons.as_ref().map_or(0, Lessons::batches);
+        Data { samples, batches, accumulate: self.accumulate, beside }
     }
 
     fn resume(&mut self, step: &mut Step) -> Result<Position> {
@@ -178,23 +202,34 @@ impl Trainer {
             let (expected, found) = (format!("{:?}", self.data()), format!("{:?}", position.data));
             return Err(Error::state("training", expected, found));
         }
-        let (best, own) = divide(state.tensors)?;
+        let (best, others) = divide(state.tensors, BEST)?;
+        let (taught, own) = divide(others, LESSONS)?;
         step.params().load(&model)?;
         step.restore(&State { values: saved.step, tensors: own })?;
         self.rate.restore(&State { values: saved.rate, tensors: Named::default() })?;
+        self.restore_lessons(saved.lessons, taught)?;
         position.best.tensors = best;
         Ok(position)
     }
-}
 
-/// The tensors of the best epoch, and those of the step.
-fn divide(tensors: Named<Tensor>) -> Result<(Named<Tensor>, Named<Tensor>)> {
-    let (mut best, mut own) = (Named::default(), Named::default());
-    for (name, tensor) in tensors {
-        match name.strip_prefix(BEST) {
-            Some(parameter) => best.insert(parameter, tensor)?,
-            None => own.insert(name, tensor)?,
+    fn restore_lessons(&mut self, values: Option<serde_json::Value>, tensors: Named<Tensor>) -> Result<()> {
+        match (&mut self.lessons, values) {
+            (Some(lessons), Some(values)) => lessons.restore(&State { values, tensors }),
+            (None, None) => Ok(()),
+            (Some(_), None) => Err(Error::state("training", "lessons", "none")),
+            (None, Some(_)) => Err(Error::state("training", "no lessons", "some")),
         }
     }
-    Ok((best, own))
+}
+
+/// The tensors whose names begin with a prefix, without it, and the others.
+fn divide(tensors: Named<Tensor>, prefix: &str) -> Result<(Named<Tensor>, Named<Tensor>)> {
+    let (mut found, mut others) = (Named::default(), Named::default());
+    for (name, tensor) in tensors {
+        match name.strip_prefix(prefix) {
+            Some(rest) => found.insert(rest, tensor)?,
+            None => others.insert(name, tensor)?,
+        }
+    }
+    Ok((found, others))
 }

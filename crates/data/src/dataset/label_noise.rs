@@ -109,7 +109,9 @@ mod tests {
         let labels = noisy(Corruption::Symmetric, 0.6);
         let count = |class| labels.iter().filter(|&&c| c == class).count() as f64;
         // 4000 · (0.2, 0.2, 0.2, 0.4) with a deviation of at most √(4000 · 0.24) = 31.
-        assert!((0..3).all(|class| (count(class) - 800.0).abs() < 125.0) && (count(3) - 1600.0).abs() < 125.0);
+        assert!(
+            (0..3).all(|class| (count(class) - 800.0).abs() < 125.0) && (count(3) - 1600.0).abs() < 125.0
+        );
         let labels = noisy(Corruption::Pair, 0.45);
         assert!(labels.iter().all(|&class| class == 0 || class == 3));
         assert!((labels.iter().filter(|&&class| class == 0).count() as f64 - 1800.0).abs() < 125.0);
@@ -121,7 +123,8 @@ mod tests {
         let images = |classes: usize| {
             Images::new([1, 1, 1], vec![0], vec![0], (0..classes).map(|c| c.to_string()).collect()).unwrap()
         };
-        let new = |images, task, rate| LabelNoise::new(images, task, Corruption::Pair, rate, &Rng::new(0)).err();
+        let new =
+            |images, task, rate| LabelNoise::new(images, task, Corruption::Pair, rate, &Rng::new(0)).err();
         assert!(matches!(new(images(2), "mask", 0.1), Some(Error::Unknown { .. })));
         assert!(matches!(new(images(1), "class", 0.1), Some(Error::Parameter { .. })));
         assert!(matches!(new(images(2), "class", f64::NAN), Some(Error::Parameter { .. })));

@@ -121,7 +121,9 @@ impl Change {
                 let levels = (8.0 - 4.0 * strength).round().exp2() - 1.0;
                 pixels(sample, |value, _| (value * levels).round() / levels)
             }
-            Self::Solarize => pixels(sample, |value, _| if value > 1.0 - strength { 1.0 - value } else { value }),
+            Self::Solarize => {
+                pixels(sample, |value, _| if value > 1.0 - strength { 1.0 - value } else { value })
+            }
             Self::AutoContrast => autocontrast(sample),
         }
     }
@@ -212,7 +214,8 @@ mod tests {
         let image: Vec<f32> = (0..81).map(|i| if i % 9 == 4 { 1.0 } else { 0.0 }).collect();
         let image = Tensor::from_vec(image, (1, 9, 9), &Device::Cpu).unwrap();
         let sample = Sample { inputs: Named::new([("image", image)]).unwrap(), targets: Named::default() };
-        let sheared = Change::ShearX.apply(sample, 1.0, 1.0).unwrap().inputs["image"].to_vec3::<f32>().unwrap();
+        let sheared =
+            Change::ShearX.apply(sample, 1.0, 1.0).unwrap().inputs["image"].to_vec3::<f32>().unwrap();
         let column = |row: usize| sheared[0][row].iter().position(|v| *v == 1.0).unwrap();
         // x comes from x + 0.3·(y − 4).
         assert_eq!([column(0), column(4), column(8)], [5, 4, 3]);
@@ -221,14 +224,16 @@ mod tests {
     #[test]
     fn maps_move_with_images() {
         let map = Tensor::from_vec((0..49).collect::<Vec<u32>>(), (7, 7), &Device::Cpu).unwrap();
-        for change in [Change::Rotate, Change::ShearX, Change::ShearY, Change::TranslateX, Change::TranslateY] {
+        for change in [Change::Rotate, Change::ShearX, Change::ShearY, Change::TranslateX, Change::TranslateY]
+        {
             let image = map.to_dtype(DType::F32).unwrap().unsqueeze(0).unwrap();
             let sample = Sample {
                 inputs: Named::new([("image", image)]).unwrap(),
                 targets: Named::new([("mask", Label::new(map.clone()))]).unwrap(),
             };
             let moved = change.apply(sample, 1.0, -1.0).unwrap();
-            let values = moved.targets["mask"].value().to_dtype(DType::F32).unwrap().to_vec2::<f32>().unwrap();
+            let values =
+                moved.targets["mask"].value().to_dtype(DType::F32).unwrap().to_vec2::<f32>().unwrap();
             assert_eq!(moved.inputs["image"].get(0).unwrap().to_vec2::<f32>().unwrap(), values, "{change:?}");
             assert_ne!(values, map.to_dtype(DType::F32).unwrap().to_vec2::<f32>().unwrap(), "{change:?}");
         }

@@ -48,7 +48,8 @@ impl Transform for Views {
         let input = sample.inputs.require("input", &self.of)?.clone();
         sample.inputs.remove(&self.of);
         for (name, transform) in self.views.iter() {
-            let alone = Sample { inputs: Named::new([(&*self.of, input.clone())])?, targets: Named::default() };
+            let alone =
+                Sample { inputs: Named::new([(&*self.of, input.clone())])?, targets: Named::default() };
             let mut copy = transform.apply(alone, &mut rng.fork(name))?;
             let copy = copy.inputs.remove(&self.of);
             let copy = copy.ok_or_else(|| Error::parameter(format!("view `{name}`"), "an input", "none"))?;

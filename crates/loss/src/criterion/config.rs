@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Absolute, BceWithLogits, Criterion, CrossEntropy, CrossPseudo, Dice, Huber, JensenShannon, KlDivergence, L1, LogCosh,
-    LogLoss, Mse, PairwiseKl, PoissonNll, ProbabilityMse, SigmoidFocal, SmoothL1, SoftCrossEntropy,
+    Absolute, BceWithLogits, Criterion, CrossEntropy, CrossPseudo, Dice, Huber, JensenShannon, KlDivergence,
+    L1, LogCosh, LogLoss, Mse, PairwiseKl, PoissonNll, ProbabilityMse, SigmoidFocal, SmoothL1,
+    SoftCrossEntropy,
 };
 
 /// Any criterion of this crate by name, with its parameters.

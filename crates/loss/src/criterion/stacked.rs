@@ -53,7 +53,9 @@ pub(super) fn networks_of(prediction: &Tensor, target: &Target) -> Result<usize>
         return Err(Error::shape("weight of several networks", "[batch]", target.weight().dims()));
     }
     match *prediction.dims() {
-        [batch, networks, classes, ..] if batch == target.len() && networks >= 2 && classes >= 1 => Ok(networks),
+        [batch, networks, classes, ..] if batch == target.len() && networks >= 2 && classes >= 1 => {
+            Ok(networks)
+        }
         _ => {
             let expected = format!("[{}, networks ≥ 2, classes, …]", target.len());
             Err(Error::shape("prediction of several networks", expected, prediction.dims()))
@@ -63,5 +65,7 @@ pub(super) fn networks_of(prediction: &Tensor, target: &Target) -> Result<usize>
 
 /// The prediction `[batch, classes, …]` of each network.
 pub(super) fn split(prediction: &Tensor) -> candle_core::Result<Vec<Tensor>> {
-    (0..prediction.dim(1)?).map(|network| prediction.narrow(1, network, 1)?.squeeze(1)?.contiguous()).collect()
+    (0..prediction.dim(1)?)
+        .map(|network| prediction.narrow(1, network, 1)?.squeeze(1)?.contiguous())
+        .collect()
 }

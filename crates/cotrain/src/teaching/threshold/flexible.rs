@@ -74,7 +74,8 @@ impl Threshold for Flexible {
             return Err(Error::parameter("predictions for a threshold by sample", expected, best.len()));
         }
         let thresholds: Vec<f64> = (0..p.classes() as u32).map(|class| self.of_class(class)).collect();
-        let taken = best.iter().map(|(class, confidence)| *confidence >= thresholds[*class as usize]).collect();
+        let taken =
+            best.iter().map(|(class, confidence)| *confidence >= thresholds[*class as usize]).collect();
         for (sample, (class, _)) in samples.iter().zip(&best).filter(|(_, (_, p))| *p >= self.tau) {
             self.learned.insert(*sample, *class);
         }

@@ -68,7 +68,8 @@ impl Free {
         let confidence = p.best().iter().map(|(_, confidence)| confidence).sum::<f64>() / rows;
         self.means.confidence = keep(self.means.confidence, confidence);
         let mean = |class: usize| p.rows().map(|row| row[class]).sum::<f64>() / rows;
-        self.means.classes = self.means.classes.iter().enumerate().map(|(c, old)| keep(*old, mean(c))).collect();
+        self.means.classes =
+            self.means.classes.iter().enumerate().map(|(c, old)| keep(*old, mean(c))).collect();
         Ok(())
     }
 

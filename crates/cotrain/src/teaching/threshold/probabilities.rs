@@ -33,7 +33,9 @@ impl Probabilities {
         if let Some(bad) = values.iter().find(|p| !(0.0..=1.0).contains(*p)) {
             return Err(Error::parameter("probability", "a number in [0, 1]", bad));
         }
-        if let Some(sum) = values.chunks(classes).map(|row| row.iter().sum::<f64>()).find(|s| (s - 1.0).abs() > 1e-3) {
+        if let Some(sum) =
+            values.chunks(classes).map(|row| row.iter().sum::<f64>()).find(|s| (s - 1.0).abs() > 1e-3)
+        {
             return Err(Error::parameter("sum of probabilities", "1", sum));
         }
         Ok(Self { classes, values })
@@ -67,7 +69,8 @@ impl Probabilities {
     /// The most probable class of each row, the first of equals, and its probability.
     pub fn best(&self) -> Vec<(u32, f64)> {
         let best = |row: &[f64]| {
-            let first = |best: (u32, f64), (c, p): (usize, &f64)| if *p > best.1 { (c as u32, *p) } else { best };
+            let first =
+                |best: (u32, f64), (c, p): (usize, &f64)| if *p > best.1 { (c as u32, *p) } else { best };
             row.iter().enumerate().fold((0, f64::NEG_INFINITY), first)
         };
         self.rows().map(best).collect()
