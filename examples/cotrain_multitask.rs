@@ -16,7 +16,7 @@ use clap::Parser;
 use digits::{Outcome, Ticks, on_all_cores, write};
 use serde_json::json;
 use taskweave::cotrain::rate::{Cosine, RateConfig};
-use taskweave::cotrain::teaching::{Lessons, Teaching, TeachingConfig};
+use taskweave::cotrain::teaching::{Lessons, TeachingConfig};
 use taskweave::cotrain::{Ensemble, TaskScore, Unit};
 use taskweave::data::{
     Cache, ColorJitter, Compose, Flip, MissingLabels, Noise, SelectTasks, Transform, Views,
@@ -129,11 +129,11 @@ fn one(job: &Job, plan: &Plan, tasks: &[&str], ticks: &Ticks) -> Result<(Named<T
             terms.insert(name, term)?;
         }
     }
-    let head = |task: &&str| match *task {
-        "class" => ("class", HeadConfig::Classification { classes: 10 }),
-        task => (task, HeadConfig::Dense { classes: 2 }),
+    let head = |task: &str| match task {
+        "class" => HeadConfig::Classification { classes: 10 },
+        _ => HeadConfig::Dense { classes: 2 },
     };
-    let heads = Named::new(tasks.iter().map(head).map(|(task, head)| (task.to_string(), head)))?;
+    let heads = Named::new(tasks.iter().map(|task| (*task, head(task))))?;
     let network = NetworkConfig { view: "image".into(), backbone: CnnConfig::new(3, &[8, 16, 32]), heads };
     let member = |name: &&str| -> Result<(String, Box<dyn Model>)> {
         Ok((name.to_string(), Box::new(network.build(&params.member(name))?)))

@@ -10,15 +10,16 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
 
-use candle_core::{DType, Device};
+use candle_core::{DType, Device, Tensor};
 use clap::Parser;
-use digits::{Digits, Outcome, Ticks, accuracy, curve, mean, metrics, on_all_cores, write};
+use digits::{Digits, Halve, Outcome, Ticks, accuracy, curve, mean, metrics, on_all_cores, write};
 use serde_json::json;
 use taskweave::cotrain::rate::{Cosine, RateConfig};
 use taskweave::cotrain::teaching::{Lessons, TeachingConfig};
 use taskweave::cotrain::{Ensemble, Term, Unit};
 use taskweave::data::dataset::class_labels;
 use taskweave::data::{Compose, Cutout, Padding, RandAugment, SelectTasks, Shift, Subset, Transform, Views};
+use taskweave::heads::{Classification, Conv, MaxPool, Relu};
 use taskweave::prelude::*;
 
 #[global_allocator]
@@ -31,7 +32,7 @@ struct Arguments {
     #[arg(long)]
     full: bool,
     /// Number of seeds
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=100))]
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=100))]
     seeds: u64,
     /// Folder of the results
     #[arg(long, default_value = "runs/few_labels")]
@@ -43,8 +44,16 @@ struct Plan {
     unlabelled: usize,
     steps: u64,
     batch: usize,
-    widths: &'static [usize],
+    widths: [usize; 2],
     decay: f64,
+    /// Whether images keep their size.
+    full: bool,
+}
+
+impl Plan {
+    fn size(&self) -> Box<dyn Transform> {
+        if self.full { Box::new(Compose::default()) } else { Box::new(Halve) }
+    }
 }
 
 const METHODS: [&str; 6] =
@@ -70,9 +79,9 @@ fn run(arguments: &Arguments) -> Result<()> {
     let Some(digits) = Digits::open()? else { return Ok(()) };
     let plan = match arguments.full {
         true => {
-            Plan { unlabelled: 59_000, steps: 20_000, batch: 280, widths: &[32, 64, 128, 128], decay: 0.999 }
+            Plan { unlabelled: 59_000, steps: 20_000, batch: 280, widths: [32, 64], decay: 0.999, full: true }
         }
-        false => Plan { unlabelled: 6000, steps: 300, batch: 64, widths: &[8, 16, 32, 32], decay: 0.98 },
+        false => Plan { unlabelled: 6000, steps: 800, batch: 64, widths: [16, 32], decay: 0.99, full: false },
     };
     let start = Instant::now();
     let job = |method| move |seed| Job { method, seed };
@@ -111,10 +120,10 @@ fn train(job: &Job, plan: &Plan, (digits, labels): (&Digits, &[u32]), ticks: &Ti
     let known = Loader::builder(Arc::new(Subset::new(digits.train.clone(), labelled)?))
         .batch_size(10 * PER_CLASS)
         .order(Order::Shuffled)
-        .transform(Compose::new(vec![weak(), Box::new(ensemble.spread())]))
+        .transform(Compose::new(vec![weak(), plan.size(), Box::new(ensemble.spread())]))
         .rng(rng.fork("labelled"))
         .build()?;
-    let views = Named::new([("weak", weak()), ("other", weak()), ("strong", strong()?)])?;
+    let views = views(job.method, plan)?;
     let unknown = SelectTasks::new(Subset::new(digits.train.clone(), others)?, &[])?;
     let unknown = Loader::builder(Arc::new(unknown))
         .batch_size(plan.batch)
@@ -124,7 +133,8 @@ fn train(job: &Job, plan: &Plan, (digits, labels): (&Digits, &[u32]), ticks: &Ti
         .rng(rng.fork("unlabelled"))
         .build()?;
     let judge = |dataset: Arc<dyn Dataset>| {
-        Loader::builder(dataset).batch_size(500).transform(ensemble.spread()).build()
+        let transform = Compose::new(vec![plan.size(), Box::new(ensemble.spread())]);
+        Loader::builder(dataset).batch_size(500).transform(transform).build()
     };
     let judged = judged(job.method);
     let mut trainer = Trainer::builder(unknown.clone())
@@ -174,7 +184,7 @@ fn method(job: &Job, plan: &Plan) -> Result<TeachingConfig> {
         }
         "mean teacher" => json!({
             "name": "mean_teacher", "student": "a", "teacher": "mean", "reads": reads("weak"),
-            "teacher_reads": reads("other"), "decay": plan.decay, "ramp": ramp,
+            "teacher_reads": reads("other"), "decay": plan.decay, "lambda": 10, "ramp": ramp,
         }),
         _ => json!({
             "name": "fix_match", "student": "a", "mean": "mean", "weak": reads("weak"), "strong": reads("strong"),
@@ -191,20 +201,49 @@ fn method(job: &Job, plan: &Plan) -> Result<TeachingConfig> {
 /// A small convolutional network for each member that the terms name; the running mean is frozen.
 fn ensemble(rng: &Rng, plan: &Plan, terms: Named<Term>) -> Result<Ensemble> {
     let params = Params::new(rng, DType::F32, &Device::Cpu);
-    let network = NetworkConfig {
-        view: "image".into(),
-        backbone: CnnConfig::new(1, plan.widths),
-        heads: Named::new([("class", HeadConfig::Classification { classes: 10 })])?,
-    };
     let mut members: Named<Box<dyn Model>> = Named::default();
     for name in terms.values().flat_map(|term| &term.members) {
         let own = params.member(name);
         let own = if name == "mean" { own.frozen() } else { own };
         if !members.contains(name) {
-            members.insert(name.clone(), Box::new(network.build(&own)?))?;
+            members.insert(name.clone(), Box::new(network(&own, plan)?))?;
         }
     }
     Ensemble::new(&params, members, terms)
+}
+
+/// Two convolutions and a linear layer. Labelled and unlabelled inputs are batches of different kinds, which batch
+/// normalization would mix.
+fn network(params: &Params, plan: &Plan) -> Result<Network> {
+    let ([first, second], side) = (plan.widths, if plan.full { 28 } else { 14 });
+    let vb = params.shared();
+    let stages: Vec<Box<dyn Stage>> = vec![
+        Box::new(Conv::new(&vb.pp("first"), [1, first], 3)?),
+        Box::new(Relu),
+        Box::new(MaxPool),
+        Box::new(Conv::new(&vb.pp("second"), [first, second], 3)?),
+        Box::new(Relu),
+        Box::new(MaxPool),
+        Box::new(|x: &Tensor| x.flatten_from(1)),
+    ];
+    let trunk = Backbone::new(stages, Features::Vector { width: second * (side / 4) * (side / 4) });
+    let head = Classification::new(&params.task("class"), trunk.features(), 10)?;
+    let heads = Named::new([("class", Box::new(head) as Box<dyn Stage>)])?;
+    Ok(Network::new(Box::new(HardSharing::new("image", trunk)), heads))
+}
+
+/// The views of an unlabelled digit that a method reads.
+fn views(method: &str, plan: &Plan) -> Result<Named<Box<dyn Transform>>> {
+    let view = |first: Box<dyn Transform>| -> Box<dyn Transform> {
+        Box::new(Compose::new(vec![first, plan.size()]))
+    };
+    let mut views = Named::new([("weak", view(weak()))])?;
+    match method {
+        "mean teacher" => views.insert("other", view(weak()))?,
+        "FixMatch" | "FreeMatch" => views.insert("strong", view(strong()?))?,
+        _ => {}
+    }
+    Ok(views)
 }
 
 fn weak() -> Box<dyn Transform> {

@@ -15,8 +15,9 @@ use candle_core::{DType, Device, Tensor};
 use clap::Parser;
 use digits::{Digits, Outcome, Ticks, accuracy, curve, mean, metrics, on_all_cores, write};
 use serde_json::json;
+use taskweave::cotrain::rate::{Cosine, RateConfig};
 use taskweave::cotrain::teaching::{Lessons, TeachingConfig};
-use taskweave::cotrain::{Ensemble, Term};
+use taskweave::cotrain::{Ensemble, Term, Unit};
 use taskweave::data::{Corruption, LabelNoise, Subset};
 use taskweave::heads::{Classification, Linear};
 use taskweave::kernels::ops::Activation;
@@ -32,7 +33,7 @@ struct Arguments {
     #[arg(long)]
     full: bool,
     /// Number of seeds
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=100))]
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=100))]
     seeds: u64,
     /// Folder of the results
     #[arg(long, default_value = "runs/noisy_labels")]
@@ -44,11 +45,12 @@ struct Plan {
     samples: usize,
     epochs: u64,
     width: usize,
-    batch: usize,
+    rate: f64,
 }
 
 const NOISES: [(&str, Corruption, f64); 2] =
     [("symmetric 50 %", Corruption::Symmetric, 0.5), ("pair 45 %", Corruption::Pair, 0.45)];
+const BATCH: usize = 128;
 const METHODS: [&str; 4] = ["standard", "co-teaching", "co-teaching+", "JoCoR"];
 
 struct Job {
@@ -70,8 +72,8 @@ fn main() -> ExitCode {
 fn run(arguments: &Arguments) -> Result<()> {
     let Some(digits) = Digits::open()? else { return Ok(()) };
     let plan = match arguments.full {
-        true => Plan { samples: 59_000, epochs: 200, width: 256, batch: 128 },
-        false => Plan { samples: 3000, epochs: 30, width: 128, batch: 64 },
+        true => Plan { samples: 59_000, epochs: 200, width: 256, rate: 1e-3 },
+        false => Plan { samples: 20_000, epochs: 20, width: 128, rate: 2e-3 },
     };
     let start = Instant::now();
     let mut jobs = Vec::new();
@@ -80,7 +82,7 @@ fn run(arguments: &Arguments) -> Result<()> {
             jobs.extend((0..arguments.seeds).map(|seed| Job { noise, method, seed }));
         }
     }
-    let steps = plan.samples.div_ceil(plan.batch) as u64 * plan.epochs;
+    let steps = plan.samples.div_ceil(BATCH) as u64 * plan.epochs;
     let ticks = Ticks::new(steps * jobs.len() as u64);
     let outcomes = on_all_cores(&jobs, |job| train(job, &plan, &digits, &ticks))?;
     ticks.finish();
@@ -109,9 +111,13 @@ fn train(job: &Job, plan: &Plan, digits: &Digits, ticks: &Ticks) -> Result<Outco
 
     let method = method(job, plan)?;
     let ensemble = ensemble(&rng, plan.width, method.clone().build().terms()?)?;
-    let mut step = ensemble.step().optimizer(OptimizerConfig::Adam(Adam::default())).rng(&rng).build()?;
+    let mut step = ensemble
+        .step()
+        .optimizer(OptimizerConfig::Adam(Adam { lr: plan.rate, ..Adam::default() }))
+        .rng(&rng)
+        .build()?;
     let train = Loader::builder(noisy.clone())
-        .batch_size(plan.batch)
+        .batch_size(BATCH)
         .order(Order::Shuffled)
         .transform(ensemble.spread())
         .rng(rng.fork("loader"))
@@ -125,6 +131,10 @@ fn train(job: &Job, plan: &Plan, digits: &Digits, ticks: &Ticks) -> Result<Outco
         .epochs(plan.epochs)
         .valid(judge(Arc::new(Subset::new(digits.train.clone(), valid)?))?, metrics(&terms)?)
         .lessons(Lessons::new(&ensemble).teach(method.clone().build())?)
+        .rate(
+            RateConfig::Cosine(Cosine::new(plan.epochs * train.batches() as u64, 0.0)?).build()?,
+            Unit::Step,
+        )
         .callback(ticks.clone())
         .build()?;
     let history = trainer.fit(&mut step)?;
@@ -134,17 +144,24 @@ fn train(job: &Job, plan: &Plan, digits: &Digits, ticks: &Ticks) -> Result<Outco
         (&clean, &*noisy, step.done()),
     )?;
     let test = accuracy(&step, &judge(digits.test.clone())?, &terms)?;
-    let metrics = [("test accuracy %", test), ("precision %", precision), ("seconds", history.seconds())];
+    let curve = curve(&history);
+    let valid = curve.last().map_or(0.0, |(_, accuracy)| *accuracy);
+    let metrics = [
+        ("test accuracy %", test),
+        ("validation accuracy %", valid),
+        ("precision %", precision),
+        ("seconds", history.seconds()),
+    ];
     Ok(Outcome {
         method: format!("{}, {}", job.noise.0, job.method),
         seed: job.seed,
         metrics: Named::new(metrics)?,
-        curve: curve(&history),
+        curve,
     })
 }
 
 fn method(job: &Job, plan: &Plan) -> Result<TeachingConfig> {
-    let per_epoch = plan.samples.div_ceil(plan.batch) as u64;
+    let per_epoch = plan.samples.div_ceil(BATCH) as u64;
     // The share falls over the first 10 of 200 epochs in the papers.
     let small_loss = json!({ "forget": job.noise.2, "steps": (per_epoch * plan.epochs / 20).max(per_epoch) });
     let mut method =

@@ -8,10 +8,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
+use candle_core::Tensor;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use taskweave::cotrain::report::{Figure, Report, Table};
 use taskweave::cotrain::{Callback, History, StepReport};
-use taskweave::data::{Mnist, Part};
+use taskweave::data::{Mnist, Part, Sample, Transform};
 use taskweave::loss::metric::Classification;
 use taskweave::prelude::*;
 
@@ -31,6 +32,27 @@ impl Digits {
         let folder = PathBuf::from(folder).join("mnist");
         let open = |part| Ok::<_, Error>(Arc::new(Mnist::open(&folder, part)?));
         Ok(Some(Self { train: open(Part::Train)?, test: open(Part::Test)? }))
+    }
+}
+
+/// Halves the sides of every image: the mean of 2 × 2 pixels.
+pub struct Halve;
+
+impl Transform for Halve {
+    fn apply(&self, mut sample: Sample, _: &mut Rng) -> Result<Sample> {
+        for input in sample.inputs.values_mut() {
+            let (channels, height, width) = input.dims3()?;
+            let values = input.flatten_all()?.to_vec1::<f32>()?;
+            let mut half = Vec::with_capacity(values.len() / 4);
+            for plane in values.chunks(height * width) {
+                for (y, x) in (0..height / 2).flat_map(|y| (0..width / 2).map(move |x| (2 * y, 2 * x))) {
+                    let at = |dy, dx| plane[(y + dy) * width + x + dx];
+                    half.push(0.25 * (at(0, 0) + at(0, 1) + at(1, 0) + at(1, 1)));
+                }
+            }
+            *input = Tensor::from_vec(half, (channels, height / 2, width / 2), input.device())?;
+        }
+        Ok(sample)
     }
 }
 

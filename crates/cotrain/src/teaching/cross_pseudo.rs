@@ -1,5 +1,6 @@
 //! Cross pseudo supervision: every network learns the labels and what the others would choose.
 //!
+//! Minimized is
 //!     Σ_k [ CE(y, p_k) + λ(t) · 1/(N − 1) · Σ_{l ≠ k} CE(argmax p_l, p_k) ],
 //! per pixel where the task is dense.
 //! Guarantees: with λ = 0 the networks train as each would alone.

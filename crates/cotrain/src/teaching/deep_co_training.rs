@@ -1,5 +1,6 @@
 //! Deep co-training: two networks agree on unlabelled samples and stay different by each other's adversarial examples.
 //!
+//! Minimized is
 //!     CE(y, p₁) + CE(y, p₂) + λ_cot(t) · E_U[H(½(p₁ + p₂)) − ½(H(p₁) + H(p₂))]
 //!       + λ_dif(t) · E_U[CE(p₁(x), p₂(g₁(x))) + CE(p₂(x), p₁(g₂(x)))],
 //! gᵢ(x) being the sample made adversarial for network i by [`fgsm`]. Without the second part two networks

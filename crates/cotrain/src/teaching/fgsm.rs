@@ -1,5 +1,6 @@
 //! The fast gradient sign method: the step of a given size that raises a loss most, to first order.
 //!
+//! The input x becomes
 //!     x' = x + ε·sign(∂ℓ/∂x).
 //! Guarantees: no value moves by more than ε; on a loss that is linear in x with the gradient w, the loss rises by
 //! exactly ε‖w‖₁. Cost: one forward and one backward pass to the input.

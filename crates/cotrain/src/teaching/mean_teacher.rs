@@ -1,5 +1,6 @@
 //! Mean teacher: a network agrees with the running mean of itself under other noise.
 //!
+//! Minimized is
 //!     CE(y, p) + λ(t) · E_U[ (1/C)·Σ_c (p_c(x') − sg p̄_c(x''))² ],   θ̄ ← α·θ̄ + (1 − α)·θ after each step,
 //! x' and x'' being two noisy views of one sample, p̄ the prediction of the mean θ̄.
 //! Guarantees: with α = 0 the teacher equals the student after every step; with λ = 0 the student trains as alone.

@@ -1,5 +1,6 @@
 //! Deep mutual learning: every network learns the labels and imitates the others.
 //!
+//! Minimized is
 //!     Σ_k [ CE(y, p_k) + λ(t) · 1/(N − 1) · Σ_{l ≠ k} KL(sg p_l ‖ p_k) ],   sg: taken as a constant.
 //! Guarantees: with λ = 0 the networks train as each would alone.
 //! Cost: that of training the N networks.

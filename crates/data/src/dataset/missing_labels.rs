@@ -63,7 +63,7 @@ mod tests {
 
     #[test]
     fn tasks_lose_their_labels_independently() {
-        let shapes = Shapes::new(ShapesConfig { len: 1000, size: 8, ..ShapesConfig::default() }).unwrap();
+        let shapes = Shapes::new(ShapesConfig { len: 1000, size: 16, ..ShapesConfig::default() }).unwrap();
         let missing = MissingLabels::new(shapes.clone(), 0.6, &Rng::new(3)).unwrap();
         let mut counts = [0; 4];
         for index in 0..1000 {
