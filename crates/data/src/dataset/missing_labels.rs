@@ -72,7 +72,7 @@ mod tests {
         }
         // 0.36, 0.24, 0.24, 0.16 of 1000 with a deviation of at most 15.
         for (count, expected) in counts.into_iter().zip([360, 240, 240, 160]) {
-            assert!((count - expected as i32).abs() < 60, "{counts:?}");
+            assert!(i32::abs(count - expected) < 60, "{counts:?}");
         }
         assert!(MissingLabels::new(shapes, -0.1, &Rng::new(3)).is_err());
     }
