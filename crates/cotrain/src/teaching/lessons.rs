@@ -150,6 +150,16 @@ impl Stateful for Lessons {
     }
 
     fn restore(&mut self, state: &State) -> Result<()> {
+        let before = self.save()?;
+        self.take(state).or_else(|error| {
+            self.take(&before)?;
+            Err(error)
+        })
+    }
+}
+
+impl Lessons {
+    fn take(&mut self, state: &State) -> Result<()> {
         let values: Vec<serde_json::Value> = state.read("lessons")?;
         if values.len() != self.methods.len() {
             let expected = format!("{} methods", self.methods.len());
