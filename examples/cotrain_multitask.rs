@@ -82,7 +82,7 @@ fn main() -> ExitCode {
 fn run(arguments: &Arguments) -> Result<()> {
     let plan =
         if arguments.full { Plan { samples: 6000, epochs: 60 } } else { Plan { samples: 1000, epochs: 12 } };
-    let seeds = arguments.seeds.unwrap_or(if arguments.full { 10 } else { 3 });
+    let seeds = arguments.seeds.unwrap_or(if arguments.full { 10 } else { 2 });
     let (start, mut jobs) = (Instant::now(), Vec::new());
     for (method, networks, pair) in METHODS {
         jobs.extend((0..seeds).map(|seed| Job { method, networks, pair, seed }));
