@@ -36,12 +36,13 @@ pub mod transform;
 
 pub use batch::Batch;
 pub use dataset::{
-    Cache, Cifar10, Dataset, ImageFolder, Images, Labels, Memory, Mnist, Part, SelectTasks, Shapes,
-    ShapesConfig, Spec, Subset, WithMask, read_image,
+    Cache, Cifar10, Corruption, Dataset, ImageFolder, Images, LabelNoise, Labels, Memory, MissingLabels,
+    Mnist, Part, SelectTasks, Shapes, ShapesConfig, Spec, Subset, WithMask, read_image,
 };
 pub use loader::{Epoch, Last, Loader, LoaderBuilder, Order};
 pub use sample::{Label, Sample};
 pub use split::{Split, split, stratified};
 pub use transform::{
-    ColorJitter, Compose, Cutout, Flip, Noise, Normalize, Padding, Shift, Transform, TransformConfig,
+    ColorJitter, Compose, Cutout, Flip, Noise, Normalize, Padding, RandAugment, Shift, Spread, Transform,
+    TransformConfig, Views,
 };

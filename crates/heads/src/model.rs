@@ -51,6 +51,15 @@ pub trait Model: Send + Sync {
     /// A missing view, or a misshapen input.
     fn share(&self, inputs: &Named<Tensor>, mode: Mode<'_>) -> Result<Named<Tensor>>;
 
+    /// The features of `tasks` at least. A model that computes something for single tasks saves it here for the others;
+    /// what is given is [`Model::share`].
+    ///
+    /// # Errors
+    /// As for [`Model::share`].
+    fn share_for(&self, _tasks: &[String], inputs: &Named<Tensor>, mode: Mode<'_>) -> Result<Named<Tensor>> {
+        self.share(inputs, mode)
+    }
+
     /// From features to predictions, for exactly the tasks that `features` has and in their order; a training
     /// step refuses anything else.
     ///
@@ -89,6 +98,10 @@ impl Model for Network {
 
     fn share(&self, inputs: &Named<Tensor>, mode: Mode<'_>) -> Result<Named<Tensor>> {
         self.sharing.share(inputs, &self.tasks(), mode)
+    }
+
+    fn share_for(&self, tasks: &[String], inputs: &Named<Tensor>, mode: Mode<'_>) -> Result<Named<Tensor>> {
+        self.sharing.share(inputs, tasks, mode)
     }
 
     fn heads(&self, features: &Named<Tensor>, mode: Mode<'_>) -> Result<Named<Tensor>> {

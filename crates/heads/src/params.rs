@@ -41,6 +41,9 @@ use crate::seeded;
 #[derive(Debug, Clone)]
 pub struct Params {
     store: Arc<Mutex<Named<Param>>>,
+    /// What the names of a member's parameters begin with; empty for all parameters.
+    prefix: String,
+    frozen: bool,
     rng: Rng,
     dtype: DType,
     device: Device,
@@ -49,22 +52,77 @@ pub struct Params {
 impl Params {
     /// An empty set that creates parameters of `dtype` on `device` from the fork `"params"` of `rng`.
     pub fn new(rng: &Rng, dtype: DType, device: &Device) -> Self {
-        Self { store: Arc::default(), rng: rng.fork("params"), dtype, device: device.clone() }
+        Self {
+            store: Arc::default(),
+            prefix: String::new(),
+            frozen: false,
+            rng: rng.fork("params"),
+            dtype,
+            device: device.clone(),
+        }
+    }
+
+    /// The parameters of one of several networks among these: names start with `member.<member>.`.
+    ///
+    /// All of them count as shared, its heads too, because several terms of an objective reach them. What is asked of
+    /// the result (names, values, counts) is about the member alone.
+    ///
+    /// # Example
+    /// ```
+    /// use candle_core::{DType, Device};
+    /// use taskweave_heads::Params;
+    /// use taskweave_kernels::{Owner, Rng};
+    /// let params = Params::new(&Rng::new(1), DType::F32, &Device::Cpu);
+    /// candle_nn::linear(3, 2, params.shared().pp("common"))?;
+    /// candle_nn::linear(2, 1, params.member("a").task("age"))?;
+    /// assert_eq!(params.count(), 8 + 3);
+    /// assert_eq!(params.member("a").count(), 3);
+    /// assert_eq!(params.named()["member.a.task.age.weight"].owner, Owner::Shared);
+    /// # Ok::<(), candle_core::Error>(())
+    /// ```
+    #[must_use]
+    pub fn member(&self, member: &str) -> Self {
+        Self { prefix: format!("{}member.{member}.", self.prefix), ..self.clone() }
+    }
+
+    /// The same parameters, of which those that are created from here on are buffers: saved and restored, and never
+    /// trained. So are those of a network that is the running mean of another.
+    ///
+    /// # Example
+    /// ```
+    /// use candle_core::{DType, Device};
+    /// use taskweave_heads::Params;
+    /// use taskweave_kernels::Rng;
+    /// let params = Params::new(&Rng::new(1), DType::F32, &Device::Cpu);
+    /// candle_nn::linear(3, 2, params.member("mean").frozen().shared())?;
+    /// assert_eq!((params.count(), params.named().len()), (0, 2));
+    /// # Ok::<(), candle_core::Error>(())
+    /// ```
+    #[must_use]
+    pub fn frozen(&self) -> Self {
+        Self { frozen: true, ..self.clone() }
     }
 
     /// A builder for layers that all tasks share; names start with `shared.`.
     pub fn shared(&self) -> VarBuilder<'static> {
-        self.builder(Owner::Shared).pp("shared")
+        self.builder(Owner::Shared, "shared")
     }
 
     /// A builder for layers of one task; names start with `task.<task>.`.
     pub fn task(&self, task: &str) -> VarBuilder<'static> {
-        self.builder(Owner::Task(task.into())).pp("task").pp(task)
+        let owner = if self.prefix.is_empty() { Owner::Task(task.into()) } else { Owner::Shared };
+        self.builder(owner, &format!("task.{task}"))
     }
 
     /// All parameters, ordered by name. The tensors are shared, not copied.
     pub fn named(&self) -> Named<Param> {
-        self.lock().clone().sorted()
+        let mut named = self.lock().clone().sorted();
+        if !self.prefix.is_empty() {
+            let others: Vec<String> =
+                named.names().filter(|name| !name.starts_with(&self.prefix)).map(String::from).collect();
+            others.iter().for_each(|name| drop(named.remove(name)));
+        }
+        named
     }
 
     /// All values by name, buffers included. The tensors are shared, not copied.
@@ -79,7 +137,7 @@ impl Params {
 
     /// How many numbers are trained; buffers do not count.
     pub fn count(&self) -> usize {
-        self.lock().values().filter(|p| p.kind.is_trained()).map(Param::count).sum()
+        self.named().values().filter(|p| p.kind.is_trained()).map(Param::count).sum()
     }
 
     /// Sets every parameter to a saved value.
@@ -114,9 +172,10 @@ impl Params {
         Ok(())
     }
 
-    fn builder(&self, owner: Owner) -> VarBuilder<'static> {
+    fn builder(&self, owner: Owner, path: &str) -> VarBuilder<'static> {
         let backend: Box<dyn SimpleBackend> = Box::new(Backend { params: self.clone(), owner });
         VarBuilder::from_backend(backend, self.dtype, self.device.clone())
+            .pp(format!("{}{path}", self.prefix))
     }
 
     fn lock(&self) -> MutexGuard<'_, Named<Param>> {
@@ -160,7 +219,8 @@ impl SimpleBackend for Backend {
         let value = seeded::draw(init, &shape, dtype, &mut self.params.rng.fork(name))?;
         let var = Var::from_tensor(&value.to_device(device)?)?;
         let tensor = var.as_tensor().clone();
-        let param = Param::new(var, kind(name, init, &shape), self.owner.clone());
+        let kind = if self.params.frozen { Kind::Buffer } else { kind(name, init, &shape) };
+        let param = Param::new(var, kind, self.owner.clone());
         self.params.lock().insert(name, param)?;
         Ok(tensor)
     }

@@ -50,7 +50,7 @@ impl Step {
         seam: Seam,
     ) -> Result<Pass> {
         require_finite("input", &batch.inputs)?;
-        let mut features = self.model.share(&batch.inputs, mode)?;
+        let mut features = self.model.share_for(tasks, &batch.inputs, mode)?;
         let (mut wanted, mut cuts) = (Named::default(), Cuts::default());
         for task in tasks {
             let found = features.names().map(String::from).collect::<Vec<_>>();

@@ -8,6 +8,7 @@ use super::{Callback, EarlyStopping, Monitor};
 use crate::Checkpoints;
 use crate::protocol::{Plain, Protocol};
 use crate::rate::{Constant, Rate};
+use crate::teaching::Lessons;
 
 /// A loop over the batches of a loader, epoch after epoch.
 ///
@@ -55,6 +56,7 @@ pub struct Trainer {
     pub(super) monitor: Monitor,
     pub(super) early_stopping: Option<EarlyStopping>,
     pub(super) cosines: Cosines,
+    pub(super) lessons: Option<Lessons>,
     pub(super) callbacks: Vec<Box<dyn Callback>>,
     pub(super) checkpoints: Option<Checkpoints>,
     pub(super) checkpoint_every: Option<u64>,
@@ -91,6 +93,7 @@ pub enum Cosines {
 /// | `monitor` | validation loss | | what early stopping and a plateau schedule look at; the training loss without validation |
 /// | `early_stopping` | none | | when to stop |
 /// | `cosines` | off | | whether gradient cosines are recorded |
+/// | `lessons` | none | not with `cosines` | the methods that teach an ensemble, and unlabelled samples |
 /// | `callback` | none | | what listens |
 /// | `checkpoints` | none | | where to save after each epoch, and to resume from |
 /// | `checkpoint_every` | none | ≥ 1 | save after so many steps as well |
@@ -114,6 +117,7 @@ impl Trainer {
             monitor: Monitor::Loss,
             early_stopping: None,
             cosines: Cosines::Off,
+            lessons: None,
             callbacks: Vec::new(),
             checkpoints: None,
             checkpoint_every: None,
@@ -178,6 +182,12 @@ impl TrainerBuilder {
         self
     }
 
+    /// The methods that teach an ensemble, and unlabelled samples beside those of the training's loader.
+    pub fn lessons(mut self, lessons: Lessons) -> Self {
+        self.trainer.lessons = Some(lessons);
+        self
+    }
+
     /// What listens.
     pub fn callback(mut self, callback: impl Callback + 'static) -> Self {
         self.trainer.callbacks.push(Box::new(callback));
@@ -200,7 +210,8 @@ impl TrainerBuilder {
     ///
     /// # Errors
     /// [`Error::Parameter`] for a value out of range, early stopping without validation, a protocol that wants more batches
-    /// than an epoch has, and samples of an upper level that are missing or that the protocol has no use for.
+    /// than an epoch has, samples of an upper level that are missing or that the protocol has no use for, or cosines
+    /// with lessons, which would have to be prepared twice.
     pub fn build(self) -> Result<Trainer> {
         let Trainer { epochs, protocol, checkpoint_every, early_stopping, valid, .. } = &self.trainer;
         let counts = [
@@ -210,6 +221,13 @@ impl TrainerBuilder {
         ];
         if let Some((name, _)) = counts.iter().find(|(_, count)| *count == 0) {
             return Err(Error::parameter(*name, "at least 1", 0));
+        }
+        if self.trainer.lessons.is_some() && self.trainer.cosines != Cosines::Off {
+            return Err(Error::parameter(
+                "cosines",
+                "off with lessons",
+                format!("{:?}", self.trainer.cosines),
+            ));
         }
         if let Some(rule) = early_stopping {
             rule.check()?;

@@ -14,10 +14,13 @@ use super::judges::Judges;
 use super::{Control, EpochRecord, History, Trainer, Upcoming};
 use crate::protocol::Batches;
 use crate::run::BEST;
+use crate::teaching::Lessons;
 use crate::{Checkpoint, Step};
 
 /// What the names of the protocol's tensors begin with, among those of the state.
 const PROTOCOL: &str = "protocol/";
+/// What the names of the lessons' tensors begin with, among the tensors of the state.
+const LESSONS: &str = "lessons/";
 
 /// Where a training is.
 #[derive(Default, Serialize, Deserialize)]
@@ -41,6 +44,8 @@ struct Data {
     accumulate: usize,
     #[serde(default)]
     upper: Option<(usize, usize)>,
+    #[serde(default)]
+    beside: usize,
 }
 
 /// The host values of a checkpoint.
@@ -51,6 +56,8 @@ struct Saved<P> {
     step: serde_json::Value,
     #[serde(default)]
     protocol: serde_json::Value,
+    #[serde(default)]
+    lessons: Option<serde_json::Value>,
 }
 
 impl Trainer {
@@ -94,14 +101,20 @@ impl Trainer {
             if train.is_empty() || train.len() < needs.train && needs.last == Last::Drop {
                 return Ok(());
             }
+            let taken = train.len();
             let upper = judges.next(needs.upper, &device)?;
+            let lesson = Instant::now();
+            let train = self.prepared(train, at)?;
+            let mut seconds = lesson.elapsed().as_secs_f64();
             self.set_rate(step, at)?;
             let upcoming = Upcoming { epoch: at.epoch, batch: at.batch, step: step.done(), batches: &train };
             self.callbacks.iter_mut().try_for_each(|callback| callback.before_step(step, &upcoming))?;
             let start = Instant::now();
             let report = self.protocol.step(step, &Batches { train: &train, upper: &upper })?;
-            at.sums.add(&report, start.elapsed().as_secs_f64())?;
-            (at.batch, at.steps) = (at.batch + train.len(), at.steps + 1);
+            seconds += start.elapsed().as_secs_f64();
+            at.sums.add(&report, seconds)?;
+            (at.batch, at.steps) = (at.batch + taken, at.steps + 1);
+            self.lessons.iter_mut().try_for_each(|lessons| lessons.after_step(at.steps))?;
             self.callbacks.iter_mut().try_for_each(|callback| callback.on_step(&report))?;
             let due = self.checkpoint_every.is_some_and(|every| at.steps.is_multiple_of(every));
             // The end of the epoch is saved with its validation.
@@ -109,6 +122,14 @@ impl Trainer {
                 self.save(step, at)?;
             }
         }
+    }
+
+    /// The batches as the methods set them up.
+    fn prepared(&mut self, group: Vec<Batch>, at: &Position) -> Result<Vec<Batch>> {
+        let first = at.epoch * self.train.batches() as u64 + at.batch as u64;
+        let Some(lessons) = &mut self.lessons else { return Ok(group) };
+        let numbered = group.into_iter().zip(first..);
+        numbered.map(|(batch, number)| lessons.prepare(batch, at.steps, number)).collect()
     }
 
     fn end_epoch(&mut self, step: &mut Step, at: &mut Position) -> Result<()> {
@@ -173,11 +194,20 @@ impl Trainer {
             tensors.insert(format!("{BEST}{name}"), tensor.clone())?;
         }
         let protocol = self.protocol.save()?;
-        for (name, tensor) in protocol.tensors.iter() {
-            tensors.insert(format!("{PROTOCOL}{name}"), tensor.clone())?;
+        let lessons = self.lessons.as_ref().map(Lessons::save).transpose()?;
+        let taught = lessons.iter().flat_map(|state| state.tensors.iter());
+        for (prefix, (name, tensor)) in
+            protocol.tensors.iter().map(|entry| (PROTOCOL, entry)).chain(taught.map(|entry| (LESSONS, entry)))
+        {
+            tensors.insert(format!("{prefix}{name}"), tensor.clone())?;
         }
-        let rate = self.rate.save()?.values;
-        let saved = Saved { position: at, rate, step: values, protocol: protocol.values };
+        let saved = Saved {
+            position: at,
+            rate: self.rate.save()?.values,
+            step: values,
+            protocol: protocol.values,
+            lessons: lessons.map(|state| state.values),
+        };
         let state = State { tensors, ..State::of(&saved)? };
         checkpoints.save(step.done(), &Checkpoint { model: step.params().tensors(), state })
     }
@@ -185,7 +215,8 @@ impl Trainer {
     fn data(&self) -> Data {
         let (samples, batches) = (self.train.samples(), self.train.batches());
         let upper = self.upper.as_ref().map(|upper| (upper.samples(), upper.batches()));
-        Data { samples, batches, accumulate: self.protocol.needs().train, upper }
+        let beside = self.lessons.as_ref().map_or(0, Lessons::batches);
+        Data { samples, batches, accumulate: self.protocol.needs().train, upper, beside }
     }
 
     fn resume(&mut self, step: &mut Step) -> Result<Position> {
@@ -199,24 +230,35 @@ impl Trainer {
             return Err(Error::state("training", expected, found));
         }
         let (best, others) = divide(state.tensors, BEST)?;
-        let (of_protocol, own) = divide(others, PROTOCOL)?;
+        let (of_protocol, others) = divide(others, PROTOCOL)?;
+        let (taught, own) = divide(others, LESSONS)?;
         step.params().load(&model)?;
         step.restore(&State { values: saved.step, tensors: own })?;
         self.protocol.restore(&State { values: saved.protocol, tensors: of_protocol })?;
         self.rate.restore(&State { values: saved.rate, tensors: Named::default() })?;
+        self.restore_lessons(saved.lessons, taught)?;
         position.best.tensors = best;
         Ok(position)
     }
-}
 
-/// The tensors whose names begin with `prefix`, without it, and the others.
-fn divide(tensors: Named<Tensor>, prefix: &str) -> Result<(Named<Tensor>, Named<Tensor>)> {
-    let (mut with, mut without) = (Named::default(), Named::default());
-    for (name, tensor) in tensors {
-        match name.strip_prefix(prefix) {
-            Some(rest) => with.insert(rest, tensor)?,
-            None => without.insert(name, tensor)?,
+    fn restore_lessons(&mut self, values: Option<serde_json::Value>, tensors: Named<Tensor>) -> Result<()> {
+        match (&mut self.lessons, values) {
+            (Some(lessons), Some(values)) => lessons.restore(&State { values, tensors }),
+            (None, None) => Ok(()),
+            (Some(_), None) => Err(Error::state("training", "lessons", "none")),
+            (None, Some(_)) => Err(Error::state("training", "no lessons", "some")),
         }
     }
-    Ok((with, without))
+}
+
+/// The tensors whose names begin with a prefix, without it, and the others.
+fn divide(tensors: Named<Tensor>, prefix: &str) -> Result<(Named<Tensor>, Named<Tensor>)> {
+    let (mut found, mut others) = (Named::default(), Named::default());
+    for (name, tensor) in tensors {
+        match name.strip_prefix(prefix) {
+            Some(rest) => found.insert(rest, tensor)?,
+            None => others.insert(name, tensor)?,
+        }
+    }
+    Ok((found, others))
 }

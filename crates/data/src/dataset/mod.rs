@@ -10,6 +10,8 @@
 //! | [`Memory`] | tensors in memory | any | any |
 //! | [`Cache`] | those of another data set, kept in memory | the same | the same |
 //! | [`WithMask`] | those of an image data set | the same | the same and `mask` |
+//! | [`LabelNoise`] | those of another data set | the same | the same, some classes wrong on purpose |
+//! | [`MissingLabels`] | those of another data set | the same | the same, some labels hidden |
 //! | [`Subset`] | some of another data set's | the same | the same |
 //! | [`SelectTasks`] | those of another data set | the same | some of them |
 
@@ -19,8 +21,10 @@ mod cifar10;
 mod folder;
 mod idx;
 mod images;
+mod label_noise;
 mod mask;
 mod memory;
+mod missing_labels;
 mod mnist;
 mod otsu;
 mod scene;
@@ -41,8 +45,10 @@ pub use cache::Cache;
 pub use cifar10::Cifar10;
 pub use folder::{ImageFolder, read_image};
 pub use images::Images;
+pub use label_noise::{Corruption, LabelNoise};
 pub use mask::WithMask;
 pub use memory::Memory;
+pub use missing_labels::MissingLabels;
 pub use mnist::Mnist;
 pub use select_tasks::SelectTasks;
 pub use shapes::{Shapes, ShapesConfig};

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use taskweave_kernels::Result;
 
-use super::{ColorJitter, Compose, Cutout, Flip, Noise, Normalize, Padding, Shift, Transform};
+use super::{ColorJitter, Compose, Cutout, Flip, Noise, Normalize, Padding, RandAugment, Shift, Transform};
 
 /// One transform with its parameters, as a configuration file names it. [`TransformConfig::build`] checks the
 /// parameters by the constructor of the transform.
@@ -58,6 +58,13 @@ pub enum TransformConfig {
         /// Divided by, per channel.
         std: Vec<f32>,
     },
+    /// [`RandAugment`].
+    RandAugment {
+        /// How many changes.
+        changes: usize,
+        /// The most that a change may do.
+        strength: f64,
+    },
     /// [`Compose`].
     Compose(Vec<TransformConfig>),
 }
@@ -77,6 +84,7 @@ impl TransformConfig {
             }
             Self::Noise { std } => Box::new(Noise::new(*std)?),
             Self::Normalize { mean, std } => Box::new(Normalize::new(mean.clone(), std.clone())?),
+            Self::RandAugment { changes, strength } => Box::new(RandAugment::new(*changes, *strength)?),
             Self::Compose(parts) => {
                 let parts: Result<_> = parts.iter().map(Self::build).collect();
                 Box::new(Compose::new(parts?))

@@ -12,6 +12,9 @@
 //! | [`ColorJitter`] | images | brightness, contrast, saturation |
 //! | [`Noise`] | images | one number per value |
 //! | [`Normalize`] | images | none |
+//! | [`RandAugment`] | images and maps | which changes, how strong |
+//! | [`Views`] | one input becomes several copies | those of each copy |
+//! | [`Spread`] | one label becomes that of several tasks | none |
 //! | [`Compose`] | what its parts change | those of its parts |
 
 mod color_jitter;
@@ -22,8 +25,11 @@ mod flip;
 mod image;
 mod noise;
 mod normalize;
+mod rand_augment;
 mod relocate;
 mod shift;
+mod spread;
+mod views;
 
 use taskweave_kernels::{Result, Rng};
 
@@ -36,7 +42,10 @@ pub use cutout::Cutout;
 pub use flip::Flip;
 pub use noise::Noise;
 pub use normalize::Normalize;
+pub use rand_augment::RandAugment;
 pub use shift::{Padding, Shift};
+pub use spread::Spread;
+pub use views::Views;
 
 /// A random change of a sample: a function of the sample and of what is drawn from `rng`.
 ///

@@ -137,6 +137,8 @@ fn parameters_out_of_range_are_refused() {
         T::ColorJitter { brightness: 1.1, contrast: 0.0, saturation: 0.0 },
         T::ColorJitter { brightness: 0.0, contrast: -0.1, saturation: 0.0 },
         T::ColorJitter { brightness: 0.0, contrast: 0.0, saturation: f64::INFINITY },
+        T::RandAugment { changes: 0, strength: 0.5 },
+        T::RandAugment { changes: 2, strength: 1.5 },
         T::Noise { std: -1.0 },
         T::Noise { std: f64::INFINITY },
         T::Normalize { mean: vec![], std: vec![] },

@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    BceWithLogits, Criterion, CrossEntropy, Dice, Huber, KlDivergence, L1, LogCosh, LogLoss, Mse, PoissonNll,
-    SigmoidFocal, SmoothL1, SoftCrossEntropy,
+    Absolute, BceWithLogits, Criterion, CrossEntropy, CrossPseudo, Dice, Huber, JensenShannon, KlDivergence,
+    L1, LogCosh, LogLoss, Mse, PairwiseKl, PoissonNll, ProbabilityMse, SigmoidFocal, SmoothL1,
+    SoftCrossEntropy,
 };
 
 /// Any criterion of this crate by name, with its parameters.
@@ -53,6 +54,16 @@ pub enum CriterionConfig {
     PoissonNll(PoissonNll),
     /// [`Dice`].
     Dice(Dice),
+    /// [`ProbabilityMse`].
+    ProbabilityMse(ProbabilityMse),
+    /// [`JensenShannon`].
+    JensenShannon(JensenShannon),
+    /// [`PairwiseKl`].
+    PairwiseKl(PairwiseKl),
+    /// [`CrossPseudo`].
+    CrossPseudo(CrossPseudo),
+    /// [`Absolute`].
+    Absolute(Absolute),
 }
 
 impl CriterionConfig {
@@ -72,6 +83,11 @@ impl CriterionConfig {
             Self::LogCosh(criterion) => Box::new(criterion),
             Self::PoissonNll(criterion) => Box::new(criterion),
             Self::Dice(criterion) => Box::new(criterion),
+            Self::ProbabilityMse(criterion) => Box::new(criterion),
+            Self::JensenShannon(criterion) => Box::new(criterion),
+            Self::PairwiseKl(criterion) => Box::new(criterion),
+            Self::CrossPseudo(criterion) => Box::new(criterion),
+            Self::Absolute(criterion) => Box::new(criterion),
         }
     }
 }

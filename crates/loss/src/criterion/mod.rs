@@ -10,6 +10,9 @@
 //! | [`SigmoidFocal`] | logits `[batch, …]` | in [0, 1], same shape | `sigmoid_focal.rs` |
 //! | [`Mse`], [`L1`], [`Huber`], [`SmoothL1`], [`LogCosh`] | values `[batch, …]` | values, same shape | one file each |
 //! | [`PoissonNll`] | log-rates `[batch, …]` | counts, same shape | `poisson_nll.rs` |
+//! | [`ProbabilityMse`] | logits `[batch, classes, …]` | probabilities, same shape | `probability_mse.rs` |
+//! | [`JensenShannon`], [`PairwiseKl`], [`CrossPseudo`] | logits `[batch, networks, classes, …]` | only its weight | one file each |
+//! | [`Absolute`] | that of another criterion | that of the other | `absolute.rs` |
 //! | [`Dice`] | logits `[batch, classes, …]` | labels `[batch, …]`, or masks of the same shape | `dice.rs` |
 //!
 //! All of them hold: a finite prediction within the stated range gives a finite loss and gradient (only
@@ -40,37 +43,48 @@
 use candle_core::Tensor;
 use taskweave_kernels::{Result, Target};
 
+mod absolute;
 mod bce_with_logits;
 mod config;
 mod cross_entropy;
+mod cross_pseudo;
 mod dice;
 mod elementwise;
 mod fused_cross_entropy;
 mod huber;
+mod jensen_shannon;
 mod kl_divergence;
 mod l1;
 mod log_cosh;
 mod log_loss;
 mod mse;
+mod pairwise_kl;
 mod poisson_nll;
+mod probability_mse;
 mod sigmoid_focal;
 mod smooth_l1;
 mod soft_cross_entropy;
 mod softmax;
 mod softplus;
+mod stacked;
 mod weighted_mean;
 
+pub use absolute::Absolute;
 pub use bce_with_logits::BceWithLogits;
 pub use config::CriterionConfig;
 pub use cross_entropy::CrossEntropy;
+pub use cross_pseudo::CrossPseudo;
 pub use dice::Dice;
 pub use huber::Huber;
+pub use jensen_shannon::JensenShannon;
 pub use kl_divergence::KlDivergence;
 pub use l1::L1;
 pub use log_cosh::LogCosh;
 pub use log_loss::LogLoss;
 pub use mse::Mse;
+pub use pairwise_kl::{PairwiseKl, Teachers};
 pub use poisson_nll::PoissonNll;
+pub use probability_mse::ProbabilityMse;
 pub use sigmoid_focal::SigmoidFocal;
 pub use smooth_l1::SmoothL1;
 pub use soft_cross_entropy::SoftCrossEntropy;
