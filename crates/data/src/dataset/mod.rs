@@ -6,6 +6,8 @@
 //! | [`ImageFolder`] | `root/<class>/*.{png,jpg,jpeg}` | `image` | `class` |
 //! | [`Cifar10`] | binary batches | `image` | `class` |
 //! | [`Mnist`] | idx files, plain or .gz | `image` | `class` |
+//! | [`MultiMnist`] | pairs of another data set's, by (seed, index) | `image` | `left`, `right` |
+//! | [`School`] | a safetensors file, plain or .gz | `pupil` | one per school, one of them per sample |
 //! | [`Images`] | bytes in memory | `image` | `class` |
 //! | [`Memory`] | tensors in memory | any | any |
 //! | [`Cache`] | those of another data set, kept in memory | the same | the same |
@@ -22,8 +24,10 @@ mod images;
 mod mask;
 mod memory;
 mod mnist;
+mod multi_mnist;
 mod otsu;
 mod scene;
+mod school;
 mod select_tasks;
 mod shapes;
 mod silhouette;
@@ -44,6 +48,8 @@ pub use images::Images;
 pub use mask::WithMask;
 pub use memory::Memory;
 pub use mnist::Mnist;
+pub use multi_mnist::{MultiMnist, MultiMnistConfig};
+pub use school::School;
 pub use select_tasks::SelectTasks;
 pub use shapes::{Shapes, ShapesConfig};
 pub use spec::{Labels, Part, Spec, class_labels};
