@@ -3,9 +3,9 @@
 #![allow(dead_code, reason = "each example uses its part")]
 
 mod config;
-mod page;
+pub mod page;
 mod predictor;
-mod source;
+pub mod source;
 mod train;
 
 use std::path::Path;
@@ -16,9 +16,8 @@ use taskweave::cotrain::Comparison;
 use taskweave::prelude::*;
 
 pub use config::{JobConfig, Method, Source};
-pub use page::{curves, rgb, spread};
 pub use predictor::Predictor;
-pub use source::{Samples, select};
+pub use source::Samples;
 
 /// What `config.json` of a run holds: the job, and what was found in its data.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -56,7 +56,7 @@ pub const EVERY: &[&str] = &[
 /// What makes one objective of two tasks.
 #[derive(Debug, Clone)]
 pub enum Balance {
-    Losses(ScalarizerConfig),
+    Losses(Box<ScalarizerConfig>),
     Gradients(AggregatorConfig),
 }
 
@@ -71,7 +71,7 @@ pub struct Method {
 impl Method {
     /// The network of one task.
     pub fn alone(task: &'static str) -> Self {
-        let sum = ScalarizerConfig::Sum(taskweave::loss::scalarizer::Sum);
+        let sum = Box::new(ScalarizerConfig::Sum(taskweave::loss::scalarizer::Sum));
         Self { name: format!("{task} alone"), tasks: vec![task], balance: Balance::Losses(sum) }
     }
 

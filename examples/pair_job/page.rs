@@ -5,7 +5,7 @@ use taskweave::cotrain::{Comparison, Outcome};
 use taskweave::prelude::*;
 
 use super::{JobConfig, SOME, Samples, method::Method};
-use crate::image_job::{curves, rgb, spread};
+use crate::image_job::page::{curves, rgb, spread};
 
 /// Pictures in the gallery.
 const PICTURES: usize = 24;

@@ -10,7 +10,7 @@ use taskweave::prelude::*;
 
 use super::method::Balance;
 use super::{JobConfig, Method, Samples};
-use crate::image_job::select;
+use crate::image_job::source::select;
 
 /// Height and width of a pair of digits.
 const SIDE: usize = 36;

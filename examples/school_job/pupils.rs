@@ -34,8 +34,9 @@ impl Parts {
         let scores: Vec<&Tensor> =
             learn.iter().flat_map(|batch| batch.targets.values()).map(Target::value).collect();
         let (x, y) = (moments(&Tensor::cat(&inputs, 0)?)?, moments(&Tensor::cat(&scores, 0)?)?);
-        let standardized =
-            |batches: Vec<Batch>| batches.into_iter().map(|batch| standardize(batch, [&x, &y])).collect();
+        let standardized = |batches: Vec<Batch>| {
+            batches.into_iter().map(|batch| standardize(batch, [&x, &y])).collect::<Result<Vec<_>>>()
+        };
         Ok(Self { learn: standardized(learn)?, judge: standardized(judge)? })
     }
 }
