@@ -1,8 +1,8 @@
 //! Makes one gradient of the gradients of several tasks, by any method of the library.
 //!
 //! Reads lines of JSON from standard input, `{"jacobian": [[…], …], "method": {"name": "cagrad", "c": 0.5}}`, and writes one
-//! line for each: `{"weights": […] or null, "gradient": […]}`, or `{"error": "…"}`. Without any line it shows what the
-//! methods make of two gradients in conflict.
+//! line for each: `{"weights": […] or null, "gradient": […]}`, or `{"error": "…"}`. Methods that weigh by losses too want
+//! `"losses": […]`, one per row. Without any line it shows what the methods make of two gradients in conflict.
 
 use std::io::{BufRead, IsTerminal, Write};
 use std::path::Path;
@@ -27,6 +27,7 @@ struct Arguments {}
 #[serde(deny_unknown_fields)]
 struct Request {
     jacobian: Vec<Vec<f64>>,
+    losses: Option<Vec<f64>>,
     method: AggregatorConfig,
 }
 
@@ -52,7 +53,7 @@ fn answer() -> Result<usize> {
         }
         let request =
             serde_json::from_str::<Request>(&line).map_err(|e| Error::data("standard input", "a request", e));
-        let reply = match request.and_then(|request| aggregate(&request.jacobian, &request.method)) {
+        let reply = match request.and_then(|request| aggregate(&request)) {
             Ok((weights, gradient)) => json!({ "weights": weights, "gradient": gradient }),
             Err(error) => json!({ "error": error.to_string() }),
         };
@@ -62,12 +63,16 @@ fn answer() -> Result<usize> {
     Ok(answered)
 }
 
-fn aggregate(rows: &[Vec<f64>], method: &AggregatorConfig) -> Result<(Value, Vec<f64>)> {
+fn aggregate(Request { jacobian: rows, losses, method }: &Request) -> Result<(Value, Vec<f64>)> {
     let named = rows.iter().enumerate().map(|(task, row)| {
         let block = Tensor::new(row.as_slice(), &Device::Cpu)?;
         Ok((task.to_string(), Named::new([("gradient", Gradient::from(block))])?))
     });
-    let jacobian = Jacobian::new(Named::new(named.collect::<Result<Vec<_>>>()?)?)?;
+    let mut jacobian = Jacobian::new(Named::new(named.collect::<Result<Vec<_>>>()?)?)?;
+    if let Some(losses) = losses {
+        let named = losses.iter().enumerate().map(|(task, loss)| (task.to_string(), *loss));
+        jacobian = jacobian.with_losses(Named::new(named)?)?;
+    }
     if rows.is_empty() {
         return Err(Error::parameter("jacobian", "at least one row", "none"));
     }
@@ -98,7 +103,7 @@ fn show() -> Result<()> {
     ] {
         let method = serde_json::from_value(json!({ "name": name }))
             .map_err(|e| Error::parameter("method", "a name", e))?;
-        let (_, update) = aggregate(&rows, &method)?;
+        let (_, update) = aggregate(&Request { jacobian: rows.to_vec(), losses: None, method })?;
         let gain = |row: &[f64]| row.iter().zip(&update).map(|(g, d)| g * d).sum::<f64>();
         let metrics =
             [("gain of (-4, 1, 1)", vec![gain(&rows[0])]), ("gain of (6, 1, 1)", vec![gain(&rows[1])])];

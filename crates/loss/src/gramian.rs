@@ -4,7 +4,8 @@ use taskweave_kernels::{Error, Named, Result};
 
 /// G = J Jᵀ, the inner products of the task gradients: symmetric and finite by construction, host f64.
 ///
-/// Rows are tasks in the order of the Jacobian. It is all that a weighting gets to see.
+/// Rows are tasks in the order of the Jacobian. With the losses of the tasks, where it carries them, it is all that a
+/// weighting gets to see.
 ///
 /// # Example
 /// ```
@@ -20,6 +21,7 @@ use taskweave_kernels::{Error, Named, Result};
 pub struct Gramian {
     tasks: Vec<String>,
     values: Vec<f64>,
+    losses: Option<Vec<f64>>,
 }
 
 impl Gramian {
@@ -44,10 +46,46 @@ impl Gramian {
         let mut gramian = Self {
             tasks: tasks.names().map(String::from).collect(),
             values: rows.iter().flat_map(|row| row.as_ref().iter().copied()).collect(),
+            losses: None,
         };
         gramian.check_entries()?;
         gramian.make_symmetric()?;
         Ok(gramian)
+    }
+
+    /// The same with the loss of each task in row order, for methods that weigh by losses too.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for losses of another number than that of the tasks, [`Error::NonFinite`] with the task whose
+    /// loss is a NaN or an infinity.
+    ///
+    /// # Example
+    /// ```
+    /// use taskweave_loss::Gramian;
+    /// let gramian = Gramian::new(["class", "mask"], &[[1.0, 0.0], [0.0, 1.0]])?;
+    /// assert_eq!(gramian.losses(), None);
+    /// assert_eq!(gramian.with_losses(vec![0.5, 2.0])?.losses(), Some(&[0.5, 2.0][..]));
+    /// # Ok::<(), taskweave_kernels::Error>(())
+    /// ```
+    pub fn with_losses(self, losses: Vec<f64>) -> Result<Self> {
+        if losses.len() != self.len() {
+            let expected = format!("[{}], one per task", self.len());
+            return Err(Error::shape("losses", expected, &[losses.len()]));
+        }
+        if let Some((task, _)) = self.tasks.iter().zip(&losses).find(|(_, loss)| !loss.is_finite()) {
+            return Err(Error::non_finite("loss", task));
+        }
+        Ok(Self { losses: Some(losses), ..self })
+    }
+
+    /// The loss of each task in row order, where they are known.
+    pub fn losses(&self) -> Option<&[f64]> {
+        self.losses.as_deref()
+    }
+
+    /// The losses for a method that cannot do without.
+    pub(crate) fn required_losses(&self, method: &str) -> Result<&[f64]> {
+        self.losses().ok_or_else(|| Error::parameter(format!("losses for {method}"), "one per task", "none"))
     }
 
     /// How many tasks there are.
@@ -176,6 +214,17 @@ mod tests {
         );
         assert!(new(&[[1.0, 0.5], [0.4, 1.0]]).contains("a symmetric matrix"));
         assert!(Gramian::new(["a", "a"], &[[1.0, 0.0], [0.0, 1.0]]).is_err());
+    }
+
+    #[test]
+    fn losses_fit_the_tasks_and_are_missed_by_name() {
+        let gramian = Gramian::new(["a", "b"], &[[1.0, 0.0], [0.0, 1.0]]).unwrap();
+        let error = gramian.required_losses("gradnorm").unwrap_err().to_string();
+        assert_eq!(error, "losses for gradnorm: expected one per task, found none");
+        let error = gramian.clone().with_losses(vec![1.0]).unwrap_err().to_string();
+        assert_eq!(error, "losses: expected shape [2], one per task, found [1]");
+        let error = gramian.with_losses(vec![1.0, f64::INFINITY]).unwrap_err().to_string();
+        assert_eq!(error, "loss of `b` is not finite");
     }
 
     #[test]

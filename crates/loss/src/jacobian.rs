@@ -30,6 +30,7 @@ use crate::Gramian;
 #[derive(Debug, Clone)]
 pub struct Jacobian {
     rows: Named<Named<Gradient>>,
+    losses: Option<Vec<f64>>,
 }
 
 impl Jacobian {
@@ -65,7 +66,7 @@ impl Jacobian {
                 None => Ok(param.var.zeros_like()?.into()),
             })
         })?;
-        Ok(Self { rows })
+        Ok(Self { rows, losses: None })
     }
 
     /// A Jacobian from rows of named blocks.
@@ -78,7 +79,71 @@ impl Jacobian {
         if let Some(first) = rows.values().next() {
             rows.iter().try_for_each(|(task, row)| matching(task, first, row))?;
         }
-        Ok(Self { rows })
+        Ok(Self { rows, losses: None })
+    }
+
+    /// The same with the losses that the rows are the gradients of, for methods that weigh by losses too.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`] for a task without a loss, [`Error::Shape`] for a loss without a task, [`Error::NonFinite`]
+    /// with the task whose loss is a NaN or an infinity.
+    ///
+    /// # Example
+    /// ```
+    /// use candle_core::{Device, Tensor};
+    /// use taskweave_kernels::Named;
+    /// use taskweave_loss::Jacobian;
+    /// let row = |x: f64| Named::new([("x", Tensor::new(x, &Device::Cpu)?.into())]);
+    /// let jacobian = Jacobian::new(Named::new([("a", row(1.0)?), ("b", row(3.0)?)])?)?;
+    /// let jacobian = jacobian.with_losses(Named::new([("b", 0.3), ("a", 0.1)])?)?;
+    /// assert_eq!(jacobian.losses(), Some(&[0.1, 0.3][..])); // in the order of the rows
+    /// assert_eq!(jacobian.gramian()?.losses(), jacobian.losses());
+    /// # Ok::<(), taskweave_kernels::Error>(())
+    /// ```
+    pub fn with_losses(self, losses: Named<f64>) -> Result<Self> {
+        if losses.len() > self.rows.len() {
+            let expected = format!("[{}], one per task", self.rows.len());
+            return Err(Error::shape("losses", expected, &[losses.len()]));
+        }
+        let of = |task| match *losses.require("loss of task", task)? {
+            loss if loss.is_finite() => Ok(loss),
+            _ => Err(Error::non_finite("loss", task)),
+        };
+        let losses = self.rows.names().map(of).collect::<Result<_>>()?;
+        Ok(Self { losses: Some(losses), ..self })
+    }
+
+    /// The losses that the rows are the gradients of, in row order, where they are known.
+    pub fn losses(&self) -> Option<&[f64]> {
+        self.losses.as_deref()
+    }
+
+    /// The losses for a method that cannot do without.
+    pub(crate) fn required_losses(&self, method: &str) -> Result<&[f64]> {
+        self.losses().ok_or_else(|| Error::parameter(format!("losses for {method}"), "one per task", "none"))
+    }
+
+    /// The same tasks and losses, with the blocks whose names are wanted.
+    ///
+    /// # Errors
+    /// None but those of names.
+    ///
+    /// # Example
+    /// ```
+    /// use candle_core::{Device, Tensor};
+    /// use taskweave_kernels::Named;
+    /// use taskweave_loss::Jacobian;
+    /// let block = |x: f64| Ok::<_, taskweave_kernels::Error>(Tensor::new(x, &Device::Cpu)?.into());
+    /// let row = Named::new([("conv.weight", block(3.0)?), ("fc.bias", block(1.0)?), ("fc.weight", block(2.0)?)])?;
+    /// let jacobian = Jacobian::new(Named::new([("class", row)])?)?;
+    /// assert_eq!(jacobian.blocks_where(|name| name.starts_with("fc"))?.gramian()?.values(), [5.0]);
+    /// # Ok::<(), taskweave_kernels::Error>(())
+    /// ```
+    pub fn blocks_where(&self, wanted: impl Fn(&str) -> bool) -> Result<Self> {
+        let rows = self.rows.try_map(|_, row| {
+            Named::new(row.iter().filter(|(name, _)| wanted(name)).map(|(name, block)| (name, block.clone())))
+        })?;
+        Ok(Self { rows, losses: self.losses.clone() })
     }
 
     /// The gradient of each task, by parameter.
@@ -86,7 +151,7 @@ impl Jacobian {
         &self.rows
     }
 
-    /// G = J Jᵀ.
+    /// G = J Jᵀ, with the losses where they are known.
     ///
     /// # Errors
     /// [`Error::NonFinite`] with the task whose gradient holds a NaN or an infinity.
@@ -102,7 +167,11 @@ impl Jacobian {
                 return Err(Error::non_finite("gradient", task));
             }
         }
-        Gramian::new(self.rows.names(), &sums.chunks(size.max(1)).collect::<Vec<_>>())
+        let gramian = Gramian::new(self.rows.names(), &sums.chunks(size.max(1)).collect::<Vec<_>>())?;
+        match &self.losses {
+            Some(losses) => gramian.with_losses(losses.clone()),
+            None => Ok(gramian),
+        }
     }
 
     /// Jᵀ w: the weighted sum of the gradients of all tasks, block by block.
@@ -210,6 +279,20 @@ mod tests {
         let square = Tensor::new(&[[1f32, 2.0], [3.0, 4.0]], &Device::Cpu).unwrap();
         let turned = [("a", square.clone()), ("b", square.t().unwrap())];
         assert_eq!(gramian(&turned)[(0, 1)], 1.0 + 6.0 + 6.0 + 16.0);
+    }
+
+    #[test]
+    fn losses_of_other_tasks_are_refused() {
+        let row = || Named::new([("x", Tensor::new(1f64, &Device::Cpu).unwrap().into())]).unwrap();
+        let with = |losses: &[(&str, f64)]| {
+            let jacobian = Jacobian::new(Named::new([("a", row()), ("b", row())]).unwrap()).unwrap();
+            jacobian.with_losses(Named::new(losses.iter().copied()).unwrap())
+        };
+        assert!(matches!(with(&[("a", 1.0)]), Err(Error::Unknown { .. })));
+        assert!(matches!(with(&[("a", 1.0), ("c", 1.0)]), Err(Error::Unknown { .. })));
+        assert!(matches!(with(&[("a", 1.0), ("b", 1.0), ("c", 1.0)]), Err(Error::Shape { .. })));
+        let error = with(&[("a", 1.0), ("b", f64::NAN)]).unwrap_err();
+        assert_eq!(error.to_string(), "loss of `b` is not finite");
     }
 
     #[test]

@@ -30,10 +30,12 @@
 //! It knows no layers and no data sets, holds no training loop and reads no files.
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod adam;
 pub mod aggregator;
 pub mod criterion;
 mod delta;
 mod element_weight;
+mod family;
 mod gramian;
 mod jacobian;
 mod labels;

@@ -17,6 +17,11 @@ pub(crate) fn fraction(name: &str, value: f64) -> Result<f64> {
     check(name, value, "a number in [0, 1]", (0.0..=1.0).contains(&value))
 }
 
+/// A number in [0, 1).
+pub(crate) fn below_one(name: &str, value: f64) -> Result<f64> {
+    check(name, value, "a number in [0, 1)", (0.0..1.0).contains(&value))
+}
+
 /// A finite number.
 pub(crate) fn finite(name: &str, value: f64) -> Result<f64> {
     check(name, value, "a finite number", value.is_finite())

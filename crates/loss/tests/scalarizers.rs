@@ -6,7 +6,7 @@ use taskweave_kernels::{Error, Named};
 use taskweave_loss::{ScalarizerConfig, scalarized};
 
 /// The table: a new scalarizer is tested by a new row.
-const ROWS: [&str; 15] = [
+const ROWS: [&str; 17] = [
     r#"{"name": "sum"}"#,
     r#"{"name": "mean"}"#,
     r#"{"name": "constant", "weights": [["a", 0.5], ["b", 2.0], ["c", 0.0]]}"#,
@@ -22,12 +22,14 @@ const ROWS: [&str; 15] = [
     r#"{"name": "famo", "lr": 0.1}"#,
     r#"{"name": "cosmos", "lambda": 2.0, "preference": [["a", 0.5], ["b", 0.2], ["c", 0.3]]}"#,
     r#"{"name": "pbi", "theta": 5.0, "preference": [["a", 0.5], ["b", 0.2], ["c", 0.3]]}"#,
+    r#"{"name": "go4align", "groups": 2, "step_size": 0.1}"#,
+    r#"{"name": "ldc", "lambda": 0.3}"#,
 ];
 
 /// Whether the weights depend on the losses of the step without a gradient through them, so that they are not the slopes
 /// of the value.
 fn is_detached(row: &str) -> bool {
-    row.contains("famo") || row.contains("uncertainty_softmax")
+    ["famo", "uncertainty_softmax", "go4align", "ldc"].iter().any(|name| row.contains(name))
 }
 
 /// Whether the value is linear in the losses with the weights that it has had from the start.
@@ -150,6 +152,9 @@ fn parameters_out_of_range_are_refused_by_name() {
         (r#"{"name": "cosmos", "preference": [1.0], "lambda": -1.0}"#, "lambda"),
         (r#"{"name": "pbi", "preference": [1.0, -1.0], "theta": 1.0}"#, "preference[1]"),
         (r#"{"name": "constant", "weights": [1.0, -1.0]}"#, "weight[1]"),
+        (r#"{"name": "go4align", "groups": 0}"#, "groups"),
+        (r#"{"name": "go4align", "step_size": -1.0}"#, "step_size"),
+        (r#"{"name": "ldc", "lambda": 0.0}"#, "lambda"),
     ] {
         let error = serde_json::from_str::<ScalarizerConfig>(text).unwrap_err().to_string();
         assert!(error.contains(name), "{text}: {error}");

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 use taskweave_kernels::Result;
 
-use super::{Aggregator, GradDrop, TrimmedMean, Weighted};
-use crate::WeightingConfig;
+use super::*;
+use crate::{WeightingConfig, family::family};
 
 /// Any aggregator of this crate by name, with its parameters; the name of a weighting is that of its weighted sum.
 ///
@@ -22,20 +22,24 @@ use crate::WeightingConfig;
 pub enum AggregatorConfig {
     /// [`Weighted`] by this weighting.
     Weighted(Box<WeightingConfig>),
-    /// What looks at every coordinate.
-    Coordinates(CoordinatesConfig),
+    /// What does more than to weigh.
+    Blockwise(Box<BlockwiseConfig>),
 }
 
-/// An aggregator that looks at every coordinate.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "name", rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum CoordinatesConfig {
-    /// [`TrimmedMean`].
-    TrimmedMean(TrimmedMean),
-    /// [`GradDrop`].
-    #[serde(rename = "graddrop")]
-    GradDrop(Box<GradDrop>),
+family! {
+    /// An aggregator that does more than to weigh all blocks alike.
+    BlockwiseConfig of Aggregator {
+        "trimmed_mean" => TrimmedMean,
+        "graddrop" => GradDrop,
+        "db_mtl" => DbMtl,
+        "moco" => MoCo,
+        "excess_mtl" => ExcessMtl,
+        "sam_gs" => SamGs,
+    }
+    wrappers {
+        "per_group" => PerGroup(PerGroupConfig),
+        "within" => Within(WithinConfig),
+    }
 }
 
 impl AggregatorConfig {
@@ -44,11 +48,10 @@ impl AggregatorConfig {
     /// # Errors
     /// Those of [`WeightingConfig::build`].
     pub fn build(&self) -> Result<Box<dyn Aggregator>> {
-        Ok(match self.clone() {
-            Self::Weighted(weighting) => Box::new(Weighted::new(weighting.build()?)),
-            Self::Coordinates(CoordinatesConfig::TrimmedMean(aggregator)) => Box::new(aggregator),
-            Self::Coordinates(CoordinatesConfig::GradDrop(aggregator)) => aggregator,
-        })
+        match self {
+            Self::Weighted(weighting) => Ok(Box::new(Weighted::new(weighting.build()?))),
+            Self::Blockwise(aggregator) => aggregator.build(),
+        }
     }
 }
 
@@ -56,9 +59,9 @@ impl TryFrom<serde_json::Value> for AggregatorConfig {
     type Error = serde_json::Error;
 
     fn try_from(value: serde_json::Value) -> std::result::Result<Self, Self::Error> {
-        match value["name"].as_str() {
-            Some("trimmed_mean" | "graddrop") => serde_json::from_value(value).map(Self::Coordinates),
-            _ => serde_json::from_value(value).map(Self::Weighted),
+        match value["name"].as_str().is_some_and(|name| BlockwiseConfig::NAMES.contains(&name)) {
+            true => serde_json::from_value(value).map(Self::Blockwise),
+            false => serde_json::from_value(value).map(Self::Weighted),
         }
     }
 }

@@ -3,17 +3,21 @@
 //! For the values g₁ … g_m of a coordinate,
 //!     P = ½ (1 + Σ gᵢ / Σ |gᵢ|),   u ~ U(0, 1)
 //!     d = Σ of the positive gᵢ where u < P, of the negative gᵢ otherwise.
-//! Cost: one random number per coordinate, on the host. Guarantees: where all signs agree nothing is dropped. Not: any
+//! Cost: one pass over the rows and one random number per coordinate, drawn from (seed, step, block, piece). Guarantees: where all signs agree nothing is dropped. Not: any
 //! about a step.
 //! Variants: on the gradients of shared parameters; the paper also has it at a layer of the representation, with the
 //! sign of the inputs multiplied in. `leak` lets the share of every dropped value through.
 //! Reference: Chen et al., "Just Pick a Sign: Optimizing Deep Multitask Models with Gradient Sign Dropout", NeurIPS 2020,
 //! algorithm 1, <https://arxiv.org/abs/2010.06808>.
 
+use rand::RngCore;
 use serde::{Deserialize, Serialize};
 use taskweave_kernels::{Error, Result, Rng, State, Stateful};
 
-use super::{Aggregated, Aggregator, coordinates::by_coordinate};
+use super::{
+    Aggregated, Aggregator,
+    pieces::{Number, Pass, Piece, run},
+};
 use crate::{Jacobian, parameter};
 
 /// Sign dropout, coordinate by coordinate.
@@ -39,7 +43,7 @@ use crate::{Jacobian, parameter};
 pub struct GradDrop {
     leak: f64,
     seed: u64,
-    rng: Rng,
+    steps: u64,
 }
 
 impl GradDrop {
@@ -48,30 +52,58 @@ impl GradDrop {
     /// # Errors
     /// [`Error::Parameter`] for a `leak` outside [0, 1].
     pub fn new(leak: f64, seed: u64) -> Result<Self> {
-        Ok(Self { leak: parameter::fraction("leak", leak)?, seed, rng: Rng::new(seed).fork("graddrop") })
+        Ok(Self { leak: parameter::fraction("leak", leak)?, seed, steps: 0 })
     }
 }
 
 impl Aggregator for GradDrop {
     fn aggregate(&mut self, jacobian: &Jacobian) -> Result<Aggregated> {
-        let Self { leak, rng, .. } = self;
-        by_coordinate(jacobian, |values| {
-            let up: f64 = values.iter().filter(|value| **value > 0.0).sum();
-            let down: f64 = values.iter().filter(|value| **value < 0.0).sum();
+        let rng = Rng::new(self.seed).fork("graddrop").fork_at(self.steps);
+        let (gradient, _) = run(jacobian, None, &Signs { rng, leak: self.leak })?;
+        self.steps += 1;
+        Ok(Aggregated { gradient, weights: None })
+    }
+}
+
+/// The values of one sign.
+struct Signs {
+    rng: Rng,
+    leak: f64,
+}
+
+impl Pass for Signs {
+    const WRITES: bool = true;
+
+    fn piece<T: Number>(&self, piece: Piece<'_, T>) -> Vec<f64> {
+        let count = piece.out.len();
+        let mut bytes = vec![0; 4 * count];
+        self.rng.fork_at(piece.at[0]).fork_at(piece.at[1]).fill_bytes(&mut bytes);
+        let (mut up, mut down) = (vec![T::zero(); count], vec![T::zero(); count]);
+        for row in piece.rows {
+            for ((up, down), value) in up.iter_mut().zip(&mut down).zip(row) {
+                *up += if *value > T::zero() { *value } else { T::zero() };
+                *down += if *value > T::zero() { T::zero() } else { *value };
+            }
+        }
+        let (leak, unit) = (T::from_f64(self.leak), T::from_f64(1.0 / 4_294_967_296.0));
+        let drawn =
+            bytes.as_chunks::<4>().0.iter().map(|b| T::from_f64(f64::from(u32::from_le_bytes(*b))) * unit);
+        for (((out, up), down), drawn) in piece.out.iter_mut().zip(up).zip(down).zip(drawn) {
             // ½ (1 + (up + down) / (up − down)) = up / (up − down)
-            let (kept, dropped) = if rng.uniform() * (up - down) < up { (up, down) } else { (down, up) };
-            kept + *leak * dropped
-        })
+            let (kept, dropped) = if drawn * (up - down) < up { (up, down) } else { (down, up) };
+            *out = kept + leak * dropped;
+        }
+        Vec::new()
     }
 }
 
 impl Stateful for GradDrop {
     fn save(&self) -> Result<State> {
-        State::of(&self.rng)
+        State::of(&self.steps)
     }
 
     fn restore(&mut self, state: &State) -> Result<()> {
-        self.rng = state.read("graddrop")?;
+        self.steps = state.read("graddrop")?;
         Ok(())
     }
 }

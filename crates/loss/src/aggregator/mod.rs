@@ -5,20 +5,40 @@
 //! | [`Weighted`] | Jᵀw with the weights of a [`Weighting`](crate::Weighting) | those of the weighting |
 //! | [`GradDrop`] | of each coordinate, the values of one sign, drawn by their share | none |
 //! | [`TrimmedMean`] | of each coordinate, the mean without the extremes | outliers do not decide |
+//! | [`DbMtl`] | of logarithmic losses, smoothed, at one length | all tasks at the same length |
+//! | [`MoCo`] | tracked gradients, weights that step towards MGDA's | MGDA's, on average |
+//! | [`ExcessMtl`] | weights by the distance of losses from their least | Σ w = m |
+//! | [`SamGs`] | one length where lengths differ, momentum where not | – |
+//! | [`PerGroup`] | a weighting for every layer or group of blocks | those of the weighting, in each group |
+//! | [`Within`] | a weighting that sees some of the blocks only | – |
 //!
 //! What needs no more than inner products is a weighting; an aggregator that is not [`Weighted`] looks at every
-//! coordinate. Blocks are aggregated one by one and never concatenated.
+//! coordinate or remembers it, or treats blocks apart. Blocks are aggregated one by one and never concatenated.
 
 mod config;
-mod coordinates;
+mod db_mtl;
+mod excess_mtl;
 mod graddrop;
+mod memory;
+mod moco;
+mod per_group;
+mod pieces;
+mod sam_gs;
+mod tracked;
 mod trimmed_mean;
 mod weighted;
+mod within;
 
-pub use config::{AggregatorConfig, CoordinatesConfig};
+pub use config::{AggregatorConfig, BlockwiseConfig};
+pub use db_mtl::DbMtl;
+pub use excess_mtl::ExcessMtl;
 pub use graddrop::GradDrop;
+pub use moco::MoCo;
+pub use per_group::{PerGroup, PerGroupConfig};
+pub use sam_gs::SamGs;
 pub use trimmed_mean::TrimmedMean;
 pub use weighted::Weighted;
+pub use within::{Within, WithinConfig};
 
 use taskweave_kernels::autograd::Gradient;
 use taskweave_kernels::{Named, Result, Stateful};

@@ -16,7 +16,7 @@ use super::{
     Feedback, PerTask, Scalarizer,
     terms::{numbers, softmax, sum_of},
 };
-use crate::parameter;
+use crate::{adam::Trained, parameter};
 
 const EPSILON: f64 = 1e-8;
 
@@ -59,30 +59,9 @@ pub struct Famo {
 /// What is remembered.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 struct Seen {
-    logits: Named<Logit>,
+    logits: Named<Trained>,
     /// log D of the last step.
     logs: Named<f64>,
-}
-
-/// ξ of one task with the moments of Adam.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-struct Logit {
-    value: f64,
-    moments: [f64; 2],
-    steps: u32,
-}
-
-impl Logit {
-    fn step(&mut self, slope: f64, lr: f64) {
-        const BETAS: [f64; 2] = [0.9, 0.999];
-        self.steps += 1;
-        let mut corrected = [0.0; 2];
-        for (i, (beta, value)) in BETAS.into_iter().zip([slope, slope * slope]).enumerate() {
-            self.moments[i] = beta * self.moments[i] + (1.0 - beta) * value;
-            corrected[i] = self.moments[i] / (1.0 - beta.powi(self.steps.min(100_000) as i32));
-        }
-        self.value -= lr * corrected[0] / (corrected[1].sqrt() + 1e-8);
-    }
 }
 
 impl Famo {
@@ -140,7 +119,7 @@ impl Scalarizer for Famo {
         let mean: f64 = fall.iter().map(|(task, fall)| z[task] * fall).sum();
         for (task, fall) in fall.iter() {
             if !self.seen.logits.contains(task) {
-                self.seen.logits.insert(task, Logit::default())?;
+                self.seen.logits.insert(task, Trained::default())?;
             }
             let logit = self.seen.logits.require_mut("task", task)?;
             logit.step(z[task] * (fall - mean) + self.weight_decay * logit.value, self.lr);

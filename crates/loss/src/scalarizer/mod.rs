@@ -16,6 +16,8 @@
 //! | [`Famo`] | losses that fall at the same rate | Σ w = 1 |
 //! | [`Cosmos`] | rᵀL − λ cos(r, L) | – |
 //! | [`Pbi`] | distance along a preference and beside it | – |
+//! | [`Go4Align`] | Σ wᵢLᵢ, one weight per group of tasks that are alike | – |
+//! | [`Ldc`] | Σ σᵢLᵢ, σ trained so that the weighed losses are equal | Σ σ = 1 |
 //!
 //! Only the tasks present in a batch are given: K and Σ run over those. A scalarizer that carries state keeps it
 //! behind `&mut self` and saves it whole, so that a resumed run equals an uninterrupted one.
@@ -29,7 +31,9 @@ mod cosmos;
 mod dwa;
 mod famo;
 mod geometric_mean;
+mod go4align;
 mod imtl_l;
+mod ldc;
 mod log_loss;
 mod mean;
 mod pbi;
@@ -49,7 +53,9 @@ pub use cosmos::Cosmos;
 pub use dwa::Dwa;
 pub use famo::Famo;
 pub use geometric_mean::GeometricMean;
+pub use go4align::Go4Align;
 pub use imtl_l::ImtlL;
+pub use ldc::Ldc;
 pub use log_loss::LogLoss;
 pub use mean::Mean;
 pub use pbi::Pbi;

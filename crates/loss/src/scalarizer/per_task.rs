@@ -44,7 +44,7 @@ impl PerTask {
     }
 
     /// The same numbers, each checked under the name of its task or its place.
-    pub(super) fn checked(self, what: &str, check: impl Fn(&str, f64) -> Result<f64>) -> Result<Self> {
+    pub(crate) fn checked(self, what: &str, check: impl Fn(&str, f64) -> Result<f64>) -> Result<Self> {
         match &self {
             Self::Listed(numbers) => {
                 let of = |(i, number): (usize, &f64)| check(&format!("{what}[{i}]"), *number).map(drop);

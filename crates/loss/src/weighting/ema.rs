@@ -10,7 +10,7 @@
 use serde::{Deserialize, Serialize};
 use taskweave_kernels::{Error, Result, State, Stateful};
 
-use super::Weighting;
+use super::{Weighting, WeightingConfig};
 use crate::{Gramian, parameter};
 
 /// Weights of another method, smoothed.
@@ -36,6 +36,31 @@ pub struct Ema {
     beta: f64,
     of: Box<dyn Weighting>,
     weights: Option<Vec<f64>>,
+}
+
+/// The parameters of [`Ema`] in a configuration.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EmaConfig {
+    /// How slowly the weights follow.
+    #[serde(default = "slowly")]
+    pub beta: f64,
+    /// The method.
+    pub of: Box<WeightingConfig>,
+}
+
+fn slowly() -> f64 {
+    0.9
+}
+
+impl EmaConfig {
+    /// The wrapper around the method in its initial state.
+    ///
+    /// # Errors
+    /// Those of [`Ema::new`], here and inside.
+    pub fn build(&self) -> Result<Ema> {
+        Ema::new(self.beta, self.of.build()?)
+    }
 }
 
 #[derive(Serialize, Deserialize)]

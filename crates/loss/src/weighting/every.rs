@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 use taskweave_kernels::{Error, Result, State, Stateful};
 
-use super::Weighting;
+use super::{Weighting, WeightingConfig};
 use crate::Gramian;
 
 /// Weights of another method at each n-th step.
@@ -32,6 +32,26 @@ pub struct Every {
     steps: u64,
     of: Box<dyn Weighting>,
     last: Last,
+}
+
+/// The parameters of [`Every`] in a configuration.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EveryConfig {
+    /// From one computation to the next.
+    pub steps: u64,
+    /// The method.
+    pub of: Box<WeightingConfig>,
+}
+
+impl EveryConfig {
+    /// The wrapper around the method in its initial state.
+    ///
+    /// # Errors
+    /// Those of [`Every::new`], here and inside.
+    pub fn build(&self) -> Result<Every> {
+        Every::new(self.steps, self.of.build()?)
+    }
 }
 
 #[derive(Clone, Default, Serialize, Deserialize)]

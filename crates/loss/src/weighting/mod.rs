@@ -5,6 +5,7 @@
 //! | [`Mean`], [`Sum`], [`Constant`] | 1/m; 1; given | none |
 //! | [`Random`] | softmax of normal numbers | none |
 //! | [`NormBalance`] | every gradient at the same length | no task's scale matters |
+//! | [`GradNorm`] | trained, so that losses fall at the same rate | Σ w = m |
 //! | [`Mgda`] | the shortest vector of the convex hull | no task's loss rises to first order |
 //! | [`DualProj`] | the mean gradient, projected onto the dual cone | no task's loss rises to first order |
 //! | [`UpGrad`] | the mean projection of the tasks' gradients onto the dual cone | no task's loss rises to first order |
@@ -12,11 +13,14 @@
 //! | [`GradVac`] | gradients turned to their usual cosines | none |
 //! | [`ImtlG`] | equal projections on all gradients | equal projections |
 //! | [`CaGrad`] | near the mean, most for the task that gains least | c < 1: stationary points of the mean |
+//! | [`ConicGrad`] | within an angle of the mean, most for the task that gains least | the angle |
 //! | [`NashMtl`] | the Nash bargaining solution | every task's loss falls to first order |
 //! | [`FairGrad`] | gains shared by α-fairness | every task's loss falls to first order |
 //! | [`AlignedMtl`] | orthogonal gradients of one length | condition number 1 |
 //! | [`ConfigGrad`] | equal cosines to all gradients | no conflict where gradients are independent |
 //! | [`Krum`] | the gradients closest to the others | outliers do not decide |
+//! | [`Pcd`] | one task first, the others by a share of their own step | the share |
+//! | [`Epo`], [`Ferero`] | towards the trade-off of a preference | the losses turn to the preference |
 //! | [`Ema`], [`Every`] | another method's, smoothed, or at each n-th step | – |
 //!
 //! A weighting sees no tensor and no device. The update is d = Jᵀw, see [`Jacobian::combined`](crate::Jacobian). Solvers
@@ -27,19 +31,27 @@ mod cagrad;
 mod cone;
 mod config;
 mod config_grad;
+mod conic_grad;
 mod constant;
 mod dualproj;
 mod ema;
+mod epo;
 mod every;
+mod factor;
 mod fairgrad;
+mod ferero;
+mod gradnorm;
 mod gradvac;
 mod imtl_g;
 mod krum;
+mod least_gain;
+mod linear;
 mod mean;
 mod mgda;
 mod nash_mtl;
 mod newton;
 mod norm_balance;
+mod pcd;
 mod pcgrad;
 mod random;
 mod scaled;
@@ -49,13 +61,18 @@ mod upgrad;
 
 pub use aligned_mtl::{AlignedMtl, AlignedScale};
 pub use cagrad::{CaGrad, Rescale};
-pub use config::{EmaConfig, EveryConfig, WeightingConfig};
+pub use cone::{Solved, minimum};
+pub use config::WeightingConfig;
 pub use config_grad::ConfigGrad;
+pub use conic_grad::ConicGrad;
 pub use constant::Constant;
 pub use dualproj::DualProj;
-pub use ema::Ema;
-pub use every::Every;
+pub use ema::{Ema, EmaConfig};
+pub use epo::Epo;
+pub use every::{Every, EveryConfig};
 pub use fairgrad::FairGrad;
+pub use ferero::Ferero;
+pub use gradnorm::GradNorm;
 pub use gradvac::GradVac;
 pub use imtl_g::ImtlG;
 pub use krum::Krum;
@@ -63,6 +80,7 @@ pub use mean::Mean;
 pub use mgda::{Mgda, Normalize};
 pub use nash_mtl::NashMtl;
 pub use norm_balance::NormBalance;
+pub use pcd::Pcd;
 pub use pcgrad::PcGrad;
 pub use random::Random;
 pub use sum::Sum;

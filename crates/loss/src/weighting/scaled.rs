@@ -5,7 +5,9 @@
 
 use nalgebra::{DMatrix, SymmetricEigen};
 
-use crate::Gramian;
+use taskweave_kernels::Result;
+
+use crate::{Gramian, parameter};
 
 /// How large an eigenvalue is, relative to the largest, that is not rounding.
 const RANK: f64 = 1e-12;
@@ -34,6 +36,12 @@ impl Scaled {
     /// C x.
     pub(super) fn times(&self, x: &[f64]) -> Vec<f64> {
         self.cosines.iter().map(|row| row.iter().zip(x).map(|(c, x)| c * x).sum()).collect()
+    }
+
+    /// 1 / ‖gᵢ‖ over the largest of them: a gain of τ for all tasks is one of τ pullᵢ along ûᵢ.
+    pub(super) fn pull(&self) -> Vec<f64> {
+        let least = self.norms.iter().fold(f64::INFINITY, |least, norm| least.min(*norm));
+        self.norms.iter().map(|norm| least / norm).collect()
     }
 
     /// ‖Σ xᵢ ûᵢ‖, the length of a combination of unit gradients.
@@ -65,6 +73,18 @@ impl Scaled {
         }
         weights
     }
+}
+
+/// The losses of all tasks, for a method that divides by them.
+///
+/// # Errors
+/// [`Error::Parameter`](taskweave_kernels::Error::Parameter) where there are none, or with the task whose loss is not > 0.
+pub(super) fn positive_losses<'a>(method: &str, gramian: &'a Gramian) -> Result<&'a [f64]> {
+    let losses = gramian.required_losses(method)?;
+    for (task, loss) in gramian.tasks().zip(losses) {
+        parameter::positive(&format!("loss of `{task}`"), *loss)?;
+    }
+    Ok(losses)
 }
 
 /// 1/m for each of m tasks: what there is to say where no gradient says anything.

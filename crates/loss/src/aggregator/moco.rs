@@ -1,0 +1,173 @@
+//! MoCo: the gradients are tracked over time, and the weights take steps towards the shortest vector of their hull.
+//!
+//! At step t, with β_t = β / t^{σ_β}, γ_t = γ / t^{σ_γ}, and y = 0, λ = 1/m at first,
+//!     yᵢ ← yᵢ − β_t (yᵢ − gᵢ),   λ ← Π(λ − γ_t (Y Yᵀ + ρ I) λ),   d = Yᵀλ
+//! where Π is the projection onto the simplex. The weights come from gradients of many batches, which removes the bias
+//! that weights from the same batch have. Cost: two passes over rows and memory of the size of all rows. Guarantees: on
+//! average those of MGDA, once y has settled. The step of λ depends on the units of the losses.
+//! Variants: the projection as in the paper; the authors' code has a softmax in its place and divides every gradient by
+//! its norm and multiplies it by its loss before it is tracked. Both start at y = 0.
+//! Reference: Fernando et al., "Mitigating Gradient Bias in Multi-objective Learning: A Provably Convergent Approach", ICLR
+//! 2023, algorithm 1, <https://openreview.net/forum?id=dLAYGdKTi2>.
+
+use serde::{Deserialize, Serialize};
+use taskweave_kernels::{Error, Result, State, Stateful};
+
+use super::{
+    Aggregated, Aggregator,
+    memory::Memory,
+    pieces::{Check, run},
+    tracked::{Combined, Products, Track},
+};
+use crate::{Jacobian, parameter};
+
+/// Tracked gradients, weights on the way to the shortest vector.
+///
+/// | parameter | default | range | meaning |
+/// | --- | --- | --- | --- |
+/// | `beta` | 0.5 | [0, 1] | how fast y follows |
+/// | `beta_sigma` | 0.5 | ≥ 0 | how fast that decays |
+/// | `gamma` | 0.1 | ≥ 0 | step of the weights |
+/// | `gamma_sigma` | 0.5 | ≥ 0 | how fast that decays |
+/// | `rho` | 0 | ≥ 0 | pull of the weights towards 1/m |
+///
+/// # Errors
+/// [`Error::Shape`] for other tasks or numbers than before.
+///
+/// # Example
+/// ```
+/// use candle_core::{Device, Tensor};
+/// use taskweave_kernels::Named;
+/// use taskweave_loss::{Aggregator, AggregatorConfig, Jacobian};
+/// let text = r#"{"name": "moco", "beta": 1.0, "gamma": 0.5}"#;
+/// let mut moco = serde_json::from_str::<AggregatorConfig>(text).unwrap().build()?;
+/// let row = |x: [f64; 2]| Named::new([("x", Tensor::new(&x, &Device::Cpu)?.into())]);
+/// let jacobian = Jacobian::new(Named::new([("a", row([1.0, 0.0])?), ("b", row([0.0, 2.0])?)])?)?;
+/// let found = moco.aggregate(&jacobian)?.gradient["x"].clone().into_dense()?.to_vec1::<f64>()?;
+/// // λ − ½ (½, 2) = (¼, −½), projected (⅞, ⅛).
+/// assert_eq!(found, [0.875, 0.25]);
+/// # Ok::<(), taskweave_kernels::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Fields", into = "Fields")]
+pub struct MoCo {
+    fields: Fields,
+    seen: Seen,
+    memory: Memory,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+struct Seen {
+    steps: u64,
+    weights: Vec<f64>,
+}
+
+impl Aggregator for MoCo {
+    fn aggregate(&mut self, jacobian: &Jacobian) -> Result<Aggregated> {
+        let Self { fields, seen, memory } = self;
+        let size = jacobian.rows().len();
+        if seen.weights.is_empty() {
+            seen.weights = vec![1.0 / size.max(1) as f64; size];
+        }
+        if seen.weights.len() != size {
+            let expected = format!("[{}, …] as before", seen.weights.len());
+            return Err(Error::shape("Jacobian", expected, &[size]));
+        }
+        run(jacobian, None, &Check)?;
+        let t = (seen.steps + 1) as f64;
+        let beta = fields.beta / t.powf(fields.beta_sigma);
+        let gamma = fields.gamma / t.powf(fields.gamma_sigma);
+        let track = Track { keep: 1.0 - beta, take: vec![beta; size], products: Products::All };
+        let (_, products) = run(jacobian, Some(memory), &track)?;
+        let slopes = times(&products, &seen.weights);
+        let moved = seen.weights.iter().zip(slopes).map(|(w, slope)| w - gamma * (slope + fields.rho * w));
+        seen.weights = on_simplex(moved.collect());
+        seen.steps += 1;
+        let (gradient, _) = run(jacobian, Some(memory), &Combined { weights: seen.weights.clone() })?;
+        Ok(Aggregated { gradient, weights: None })
+    }
+}
+
+/// The product of a symmetric matrix, given by its upper triangle, and a vector.
+fn times(upper: &[f64], x: &[f64]) -> Vec<f64> {
+    let (size, mut product) = (x.len(), vec![0.0; x.len()]);
+    let pairs = (0..size).flat_map(|i| (i..size).map(move |j| (i, j)));
+    for ((i, j), entry) in pairs.zip(upper) {
+        product[i] += entry * x[j];
+        if i != j {
+            product[j] += entry * x[i];
+        }
+    }
+    product
+}
+
+/// The nearest point of the simplex: max(x − θ, 0) with the θ at which it sums up to 1.
+fn on_simplex(x: Vec<f64>) -> Vec<f64> {
+    let mut sorted = x.clone();
+    sorted.sort_by(|a, b| b.total_cmp(a));
+    let (mut sum, mut theta) = (0.0, 0.0);
+    for (count, value) in sorted.iter().enumerate() {
+        sum += value;
+        let next = (sum - 1.0) / (count + 1) as f64;
+        if *value <= next {
+            break;
+        }
+        theta = next;
+    }
+    x.into_iter().map(|x| (x - theta).max(0.0)).collect()
+}
+
+impl Stateful for MoCo {
+    fn save(&self) -> Result<State> {
+        Ok(State { tensors: self.memory.save()?, ..State::of(&self.seen)? })
+    }
+
+    fn restore(&mut self, state: &State) -> Result<()> {
+        let (seen, memory) = (state.read("moco")?, Memory::restored("moco", &state.tensors)?);
+        (self.seen, self.memory) = (seen, memory);
+        Ok(())
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Fields {
+    beta: f64,
+    beta_sigma: f64,
+    gamma: f64,
+    gamma_sigma: f64,
+    rho: f64,
+}
+
+impl Default for Fields {
+    fn default() -> Self {
+        Self { beta: 0.5, beta_sigma: 0.5, gamma: 0.1, gamma_sigma: 0.5, rho: 0.0 }
+    }
+}
+
+impl TryFrom<Fields> for MoCo {
+    type Error = Error;
+
+    fn try_from(fields: Fields) -> Result<Self> {
+        let fields = Fields {
+            beta: parameter::fraction("beta", fields.beta)?,
+            beta_sigma: parameter::non_negative("beta_sigma", fields.beta_sigma)?,
+            gamma: parameter::non_negative("gamma", fields.gamma)?,
+            gamma_sigma: parameter::non_negative("gamma_sigma", fields.gamma_sigma)?,
+            rho: parameter::non_negative("rho", fields.rho)?,
+        };
+        Ok(Self { fields, seen: Seen::default(), memory: Memory::default() })
+    }
+}
+
+impl From<MoCo> for Fields {
+    fn from(method: MoCo) -> Self {
+        method.fields
+    }
+}
+
+impl Default for MoCo {
+    fn default() -> Self {
+        Self { fields: Fields::default(), seen: Seen::default(), memory: Memory::default() }
+    }
+}

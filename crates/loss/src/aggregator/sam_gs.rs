@@ -1,0 +1,159 @@
+//! SAM-GS: gradients of different length are brought to one length; where all are alike, momentum modulates them.
+//!
+//! With the similarity of lengths φᵢⱼ = 2 ‖gᵢ‖‖gⱼ‖ / (‖gᵢ‖² + ‖gⱼ‖²) and its mean φ̄ over all pairs, at step t
+//!     mᵢ ← β₁ mᵢ + (1 − β₁) gᵢ,   v ← β₂ v + (1 − β₂)(1 − φ̄)² + 1e-8
+//! from 0, and m̂ = m / (1 − β₁ᵗ), v̂ = v / (1 − β₂ᵗ). If any φᵢⱼ < γ,
+//!     d = Σ gᵢ n̄ / ‖gᵢ‖   with the mean length n̄,
+//! otherwise d = Σ gᵢ ∘ |m̂ᵢ| / √v̂, coordinate by coordinate. Cost: two to three passes over rows and memory of the size of
+//! all rows. Guarantees: in the first case every task has the same length in d.
+//! Variants: as the authors' code for v, whose 1e-8 is added at every step. A gradient of 0 gets the weight 0; one task is
+//! similar to itself.
+//! Reference: Borsani et al., "Gradient Similarity Surgery in Multi-Task Deep Learning", 2025,
+//! <https://arxiv.org/abs/2506.06130>.
+
+use serde::{Deserialize, Serialize};
+use taskweave_kernels::{Error, Result, State, Stateful};
+
+use super::{
+    Aggregated, Aggregator,
+    memory::Memory,
+    pieces::{Number, Pass, Piece, run},
+    tracked::{Products, Track},
+};
+use crate::{Jacobian, parameter};
+
+/// One length where lengths differ, momentum where they do not.
+///
+/// | parameter | default | range | meaning |
+/// | --- | --- | --- | --- |
+/// | `beta1` | 0.9 | [0, 1) | how slowly the momentum follows |
+/// | `beta2` | 0.9 | [0, 1) | how slowly the dissimilarity follows |
+/// | `gamma` | 0.9 | [0, 1] | the similarity below which lengths are made equal |
+///
+/// # Errors
+/// [`Error::Shape`] for other tasks or numbers than before.
+///
+/// # Example
+/// ```
+/// use candle_core::{Device, Tensor};
+/// use taskweave_kernels::Named;
+/// use taskweave_loss::{Aggregator, Jacobian, aggregator::SamGs};
+/// let row = |x: [f64; 2]| Named::new([("x", Tensor::new(&x, &Device::Cpu)?.into())]);
+/// let jacobian = Jacobian::new(Named::new([("a", row([1.0, 0.0])?), ("b", row([0.0, 3.0])?)])?)?;
+/// // φ = 6/10 < 0.9: both at the mean length 2.
+/// assert_eq!(SamGs::default().aggregate(&jacobian)?.weights, Some(vec![2.0, 2.0 / 3.0]));
+/// # Ok::<(), taskweave_kernels::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Fields", into = "Fields")]
+pub struct SamGs {
+    fields: Fields,
+    seen: Seen,
+    memory: Memory,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+struct Seen {
+    steps: u64,
+    dissimilarity: f64,
+}
+
+impl Default for SamGs {
+    fn default() -> Self {
+        Self { fields: Fields::default(), seen: Seen::default(), memory: Memory::default() }
+    }
+}
+
+impl Aggregator for SamGs {
+    fn aggregate(&mut self, jacobian: &Jacobian) -> Result<Aggregated> {
+        let (size, norms) = (jacobian.rows().len(), jacobian.gramian()?.norms());
+        let Fields { beta1, beta2, gamma } = self.fields;
+        let similarities = similarities(&norms);
+        let mean = similarities.iter().sum::<f64>() / similarities.len().max(1) as f64;
+        let apart = if similarities.is_empty() { 0.0 } else { 1.0 - mean };
+        let track = Track { keep: beta1, take: vec![1.0 - beta1; size], products: Products::Squares };
+        run(jacobian, Some(&mut self.memory), &track)?;
+        let Seen { steps, dissimilarity } = &mut self.seen;
+        *steps += 1;
+        *dissimilarity = beta2 * *dissimilarity + (1.0 - beta2) * apart * apart + 1e-8;
+        if similarities.iter().any(|similarity| *similarity < gamma) {
+            let length = norms.iter().sum::<f64>() / size as f64;
+            let weights: Vec<f64> =
+                norms.iter().map(|norm| if *norm > 0.0 { length / norm } else { 0.0 }).collect();
+            return Ok(Aggregated { gradient: jacobian.combined(&weights)?, weights: Some(weights) });
+        }
+        let left = |beta: f64| 1.0 - beta.powf(*steps as f64);
+        let factor = 1.0 / left(beta1) / (*dissimilarity / left(beta2)).sqrt();
+        let (gradient, _) = run(jacobian, Some(&mut self.memory), &Modulated { factor })?;
+        Ok(Aggregated { gradient, weights: None })
+    }
+}
+
+/// The similarity of lengths of every pair; two gradients of 0 are alike.
+fn similarities(norms: &[f64]) -> Vec<f64> {
+    let pairs = (0..norms.len()).flat_map(|i| (i + 1..norms.len()).map(move |j| (norms[i], norms[j])));
+    pairs.map(|(a, b)| if a == b { 1.0 } else { 2.0 / (a / b + b / a) }).collect()
+}
+
+/// Σ gᵢ ∘ |mᵢ| times a factor.
+struct Modulated {
+    factor: f64,
+}
+
+impl Pass for Modulated {
+    const WRITES: bool = true;
+
+    fn piece<T: Number>(&self, piece: Piece<'_, T>) -> Vec<f64> {
+        let factor = T::from_f64(self.factor);
+        for (g, m) in piece.rows.iter().zip(&piece.kept) {
+            let values = g.iter().zip(m.iter()).map(|(g, m)| *g * m.absolute() * factor);
+            piece.out.iter_mut().zip(values).for_each(|(out, value)| *out += value);
+        }
+        Vec::new()
+    }
+}
+
+impl Stateful for SamGs {
+    fn save(&self) -> Result<State> {
+        Ok(State { tensors: self.memory.save()?, ..State::of(&self.seen)? })
+    }
+
+    fn restore(&mut self, state: &State) -> Result<()> {
+        let (seen, memory) = (state.read("sam_gs")?, Memory::restored("sam_gs", &state.tensors)?);
+        (self.seen, self.memory) = (seen, memory);
+        Ok(())
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Fields {
+    beta1: f64,
+    beta2: f64,
+    gamma: f64,
+}
+
+impl Default for Fields {
+    fn default() -> Self {
+        Self { beta1: 0.9, beta2: 0.9, gamma: 0.9 }
+    }
+}
+
+impl TryFrom<Fields> for SamGs {
+    type Error = Error;
+
+    fn try_from(fields: Fields) -> Result<Self> {
+        let fields = Fields {
+            beta1: parameter::below_one("beta1", fields.beta1)?,
+            beta2: parameter::below_one("beta2", fields.beta2)?,
+            gamma: parameter::fraction("gamma", fields.gamma)?,
+        };
+        Ok(Self { fields, ..Self::default() })
+    }
+}
+
+impl From<SamGs> for Fields {
+    fn from(method: SamGs) -> Self {
+        method.fields
+    }
+}

@@ -1,0 +1,213 @@
+//! Every method of the crate in one table: its state is saved and restored in mid-run, and what follows is equal bit for bit.
+
+use candle_core::{DType, Device, Tensor};
+use taskweave_kernels::autograd::Gradient;
+use taskweave_kernels::{Error, Named, Result, Rng, State};
+use taskweave_loss::aggregator::BlockwiseConfig;
+use taskweave_loss::{
+    Aggregator, AggregatorConfig, Jacobian, Scalarizer, ScalarizerConfig, WeightingConfig, scalarized,
+};
+
+/// Weightings and aggregators: a new one is tested by a new row.
+const AGGREGATORS: [&str; 34] = [
+    r#"{"name": "mean"}"#,
+    r#"{"name": "sum"}"#,
+    r#"{"name": "constant", "weights": [1.0, 2.0, 0.5, 0.0]}"#,
+    r#"{"name": "random", "seed": 3}"#,
+    r#"{"name": "norm_balance"}"#,
+    r#"{"name": "gradnorm", "lr": 0.1}"#,
+    r#"{"name": "mgda", "normalize": "loss+"}"#,
+    r#"{"name": "dualproj"}"#,
+    r#"{"name": "upgrad"}"#,
+    r#"{"name": "pcgrad", "seed": 2}"#,
+    r#"{"name": "gradvac", "beta": 0.3, "seed": 2}"#,
+    r#"{"name": "imtl_g"}"#,
+    r#"{"name": "cagrad", "c": 0.4}"#,
+    r#"{"name": "conic_grad", "c": 0.6}"#,
+    r#"{"name": "nash_mtl"}"#,
+    r#"{"name": "fairgrad", "alpha": 2.0}"#,
+    r#"{"name": "aligned_mtl"}"#,
+    r#"{"name": "config"}"#,
+    r#"{"name": "krum"}"#,
+    r#"{"name": "pcd", "tau": 0.1, "primary": "b"}"#,
+    r#"{"name": "epo", "preference": [1.0, 2.0, 3.0, 1.0]}"#,
+    r#"{"name": "ferero", "preference": [1.0, 2.0, 3.0, 1.0]}"#,
+    r#"{"name": "ema", "beta": 0.7, "of": {"name": "gradvac", "seed": 1}}"#,
+    r#"{"name": "every", "steps": 2, "of": {"name": "nash_mtl"}}"#,
+    r#"{"name": "trimmed_mean", "trim": 1}"#,
+    r#"{"name": "graddrop", "leak": 0.25, "seed": 4}"#,
+    r#"{"name": "db_mtl"}"#,
+    r#"{"name": "db_mtl", "beta": 0.0}"#,
+    r#"{"name": "moco", "gamma": 0.01}"#,
+    r#"{"name": "excess_mtl", "step_size": 0.5, "warm_up": 2}"#,
+    r#"{"name": "sam_gs", "gamma": 0.97}"#,
+    r#"{"name": "per_group", "of": {"name": "gradvac", "seed": 7}}"#,
+    r#"{"name": "per_group", "of": {"name": "ema", "of": {"name": "random"}}, "groups": ["m", "v"]}"#,
+    r#"{"name": "within", "blocks": "v", "of": {"name": "gradnorm"}}"#,
+];
+
+const SCALARIZERS: [&str; 16] = [
+    r#"{"name": "sum"}"#,
+    r#"{"name": "mean"}"#,
+    r#"{"name": "constant", "weights": [["a", 0.5], ["b", 2.0]]}"#,
+    r#"{"name": "log_loss"}"#,
+    r#"{"name": "geometric_mean"}"#,
+    r#"{"name": "uncertainty"}"#,
+    r#"{"name": "uncertainty_softmax"}"#,
+    r#"{"name": "imtl_l"}"#,
+    r#"{"name": "dwa"}"#,
+    r#"{"name": "random", "seed": 3}"#,
+    r#"{"name": "stch", "mu": 0.3}"#,
+    r#"{"name": "famo"}"#,
+    r#"{"name": "cosmos", "lambda": 2.0, "preference": [0.5, 0.5]}"#,
+    r#"{"name": "pbi", "theta": 5.0, "preference": [0.5, 0.5]}"#,
+    r#"{"name": "go4align", "step_size": 0.1}"#,
+    r#"{"name": "ldc"}"#,
+];
+
+fn aggregator(text: &str) -> Box<dyn Aggregator> {
+    serde_json::from_str::<AggregatorConfig>(text).unwrap().build().unwrap()
+}
+
+fn scalarizer(text: &str) -> Box<dyn Scalarizer> {
+    serde_json::from_str::<ScalarizerConfig>(text).unwrap().build()
+}
+
+/// The state as a checkpoint holds it: text and tensors.
+fn stored(state: &State) -> State {
+    let text = serde_json::to_string(&state.values).unwrap();
+    State { values: serde_json::from_str(&text).unwrap(), tensors: state.tensors.clone() }
+}
+
+const TASKS: [&str; 4] = ["a", "b", "c", "d"];
+
+/// Gradients and losses of a step. Blocks with a tail beyond the pieces that are worked on in parallel.
+fn jacobian(step: u64, tasks: &[&str], dtype: DType) -> Jacobian {
+    let mut rng = Rng::new(step);
+    let mut block = |shape: &[usize]| -> Gradient {
+        let values: Vec<f64> = (0..shape.iter().product()).map(|_| rng.normal()).collect();
+        Tensor::from_vec(values, shape, &Device::Cpu).unwrap().to_dtype(dtype).unwrap().into()
+    };
+    let mut row = || Named::new([("m.weight", block(&[3, 1367])), ("v.weight", block(&[7]))]).unwrap();
+    let rows = Named::new(tasks.iter().map(|task| (*task, row()))).unwrap();
+    let losses = tasks.iter().enumerate().map(|(i, task)| (*task, 1.0 / (1.0 + (i as u64 + step) as f64)));
+    Jacobian::new(rows).unwrap().with_losses(Named::new(losses).unwrap()).unwrap()
+}
+
+fn bits(aggregator: &mut dyn Aggregator, step: u64, dtype: DType) -> (Vec<u64>, Option<Vec<f64>>) {
+    let found = aggregator.aggregate(&jacobian(step, &TASKS, dtype)).unwrap();
+    let flat = |block: &Gradient| {
+        let dense = block.clone().into_dense()?.flatten_all()?.to_dtype(DType::F64)?.to_vec1::<f64>()?;
+        Result::<_>::Ok(dense.into_iter().map(f64::to_bits).collect::<Vec<_>>())
+    };
+    (found.gradient.values().flat_map(|block| flat(block).unwrap()).collect(), found.weights)
+}
+
+#[test]
+fn every_aggregator_goes_on_where_it_was() {
+    for text in AGGREGATORS {
+        for dtype in [DType::F32, DType::F64] {
+            let (mut whole, mut back) = (aggregator(text), aggregator(text));
+            (0..5).for_each(|step| drop(bits(&mut *whole, step, dtype)));
+            back.restore(&stored(&whole.save().unwrap())).unwrap();
+            for step in 5..10 {
+                let (a, b) = (bits(&mut *whole, step, dtype), bits(&mut *back, step, dtype));
+                assert!(a == b, "{text} at step {step}: {:?} and {:?}", a.1, b.1);
+            }
+            assert!(back.restore(&State::of(&"nonsense").unwrap()).is_err(), "{text}");
+            let (a, b) = (bits(&mut *whole, 10, dtype), bits(&mut *back, 10, dtype));
+            assert!(a == b, "{text}: a state that did not fit changed it");
+        }
+    }
+}
+
+#[test]
+fn where_there_is_a_state_starting_anew_is_not_going_on() {
+    let with_state = [
+        "random",
+        "gradnorm",
+        "pcgrad",
+        "gradvac",
+        "ema",
+        "graddrop",
+        "db_mtl\"}",
+        "moco",
+        "excess_mtl",
+        "sam_gs",
+    ];
+    for text in AGGREGATORS.iter().filter(|text| with_state.iter().any(|name| text.contains(name))) {
+        let (mut whole, mut anew) = (aggregator(text), aggregator(text));
+        (0..5).for_each(|step| drop(bits(&mut *whole, step, DType::F64)));
+        let apart = |step| bits(&mut *whole, step, DType::F64) != bits(&mut *anew, step, DType::F64);
+        assert!((5..15).any(apart), "{text}");
+    }
+}
+
+#[test]
+fn every_scalarizer_goes_on_where_it_was() {
+    let losses = |step: u64, task: u64| 1.0 / (1.0 + (step * (task + 1)) as f64) + task as f64;
+    let epoch = |scalarizer: &mut dyn Scalarizer, step: u64| {
+        let named = Named::new([("a", losses(step, 0)), ("b", losses(step, 1))]).unwrap();
+        let tensors = named.map(|_, loss| Tensor::new(*loss, &Device::Cpu).unwrap());
+        let found = scalarized(scalarizer, &tensors).unwrap();
+        scalarizer.after_step(&named.map(|_, loss| 0.9 * loss)).unwrap();
+        scalarizer.end_epoch(&named).unwrap();
+        // One step of the trained parameters, as an optimizer would make it.
+        let slopes = found.value.backward().unwrap();
+        for param in scalarizer.params().values() {
+            let slope = slopes.get(&param.var).unwrap();
+            param.var.set(&(param.var.as_tensor() - (slope * 0.1).unwrap()).unwrap()).unwrap();
+        }
+        (found.value.to_scalar::<f64>().unwrap().to_bits(), found.weights)
+    };
+    for text in SCALARIZERS {
+        let (mut whole, mut back) = (scalarizer(text), scalarizer(text));
+        (0..5).for_each(|step| drop(epoch(&mut *whole, step)));
+        back.restore(&stored(&whole.save().unwrap())).unwrap();
+        for step in 5..10 {
+            assert_eq!(epoch(&mut *whole, step), epoch(&mut *back, step), "{text}");
+        }
+    }
+}
+
+#[test]
+fn no_method_is_missing_from_the_tables() {
+    let named =
+        |rows: &[&str], name: &str| rows.iter().any(|row| row.contains(&format!("{{\"name\": \"{name}\"")));
+    for name in WeightingConfig::NAMES.iter().chain(BlockwiseConfig::NAMES) {
+        assert!(named(&AGGREGATORS, name), "{name}");
+    }
+    for name in ScalarizerConfig::NAMES {
+        assert!(named(&SCALARIZERS, name), "{name}");
+    }
+}
+
+#[test]
+fn other_tasks_than_before_are_refused_also_after_a_restore() {
+    for text in [
+        r#"{"name": "gradvac"}"#,
+        r#"{"name": "gradnorm"}"#,
+        r#"{"name": "ema", "of": {"name": "mean"}}"#,
+        r#"{"name": "every", "steps": 30, "of": {"name": "mean"}}"#,
+        r#"{"name": "constant", "weights": [1.0, 1.0, 1.0, 1.0]}"#,
+        r#"{"name": "db_mtl"}"#,
+        r#"{"name": "moco"}"#,
+        r#"{"name": "excess_mtl"}"#,
+        r#"{"name": "sam_gs"}"#,
+        r#"{"name": "per_group", "of": {"name": "gradvac"}}"#,
+        r#"{"name": "within", "blocks": "v", "of": {"name": "gradvac"}}"#,
+    ] {
+        let mut first = aggregator(text);
+        drop(bits(&mut *first, 0, DType::F64));
+        let mut restored = aggregator(text);
+        restored.restore(&stored(&first.save().unwrap())).unwrap();
+        for mut aggregator in [first, restored] {
+            let error = aggregator.aggregate(&jacobian(1, &TASKS[..3], DType::F64)).unwrap_err();
+            assert!(matches!(error, Error::Shape { .. }), "{text}: {error}");
+        }
+    }
+    let mut memory = aggregator(r#"{"name": "moco"}"#);
+    drop(bits(&mut *memory, 0, DType::F64));
+    let error = memory.aggregate(&jacobian(1, &TASKS, DType::F32)).unwrap_err();
+    assert!(matches!(error, Error::DType { .. }), "{error}");
+}
