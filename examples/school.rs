@@ -29,13 +29,13 @@ struct Arguments {
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(..=1000))]
     seeds: u64,
     /// Passes over the training pupils
-    #[arg(long, default_value_t = 40)]
+    #[arg(long, default_value_t = 80)]
     epochs: u64,
     /// The largest learning rate
     #[arg(long, default_value_t = 0.02, allow_negative_numbers = true)]
     rate: f64,
     /// Hidden values of the trunk
-    #[arg(long, default_value_t = 16)]
+    #[arg(long, default_value_t = 32)]
     hidden: usize,
     /// Further ways of balancing the schools
     #[arg(long)]

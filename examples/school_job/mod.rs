@@ -102,17 +102,20 @@ pub fn mean(rows: &Rows, method: &str) -> Result<f64> {
 /// Prints R² on the validation pupils for each shrinkage. Test pupils are not looked at.
 pub fn tune(job: &Job, root: &Path) -> Result<()> {
     let school = School::open(root)?;
+    let inner = job.seeds.iter().map(|&seed| Ok(Parts::of(&school, seed)?.1)).collect::<Result<Vec<_>>>()?;
     let mut table = Table::new(0.0, &job.seeds)?;
+    let mut row =
+        |name: String, found: Vec<f64>| table.samples(name, &Named::new([("R² on validation", found)])?);
+    for kind in ridge::KINDS {
+        let found = inner.iter().map(|parts| Ok(ridge::best(kind, parts)?.0)).collect::<Result<_>>()?;
+        row(kind.name().into(), found)?;
+    }
     for (name, balance) in job.balances {
         for shrinkage in SHRINKAGES {
-            let one = |&seed: &u64| {
-                train::r2(job, Setting { balance, shrinkage }, (&Parts::of(&school, seed)?.1, seed))
-            };
-            let found = job.seeds.iter().map(one).collect::<Result<Vec<_>>>()?;
-            table.samples(
-                format!("{name}, shrinkage {shrinkage}"),
-                &Named::new([("R² on validation", found)])?,
-            )?;
+            let setting = Setting { balance, shrinkage };
+            let one = |(parts, &seed)| train::r2(job, setting, (parts, seed));
+            let found = inner.iter().zip(&job.seeds).map(one).collect::<Result<_>>()?;
+            row(format!("{name}, shrinkage {shrinkage}"), found)?;
         }
     }
     print!("{}", table.to_text());

@@ -31,13 +31,17 @@ impl Kind {
 
 /// R² on the pupils to be judged by, with the penalty that is best on the inner division.
 pub fn chosen(kind: Kind, outer: &Parts, inner: &Parts) -> Result<f64> {
+    judged(kind, best(kind, inner)?.1, outer)
+}
+
+/// The best R² of a division over the penalties, and its penalty.
+pub fn best(kind: Kind, parts: &Parts) -> Result<(f64, f64)> {
     let tried: Vec<(f64, f64)> = PENALTIES
         .iter()
-        .map(|&penalty| Ok((judged(kind, penalty, inner)?, penalty)))
+        .map(|&penalty| Ok((judged(kind, penalty, parts)?, penalty)))
         .collect::<Result<_>>()?;
     let best = tried.into_iter().max_by(|a, b| a.0.total_cmp(&b.0));
-    let (_, penalty) = best.ok_or_else(|| Error::parameter("penalties", "at least one", 0))?;
-    judged(kind, penalty, outer)
+    best.ok_or_else(|| Error::parameter("penalties", "at least one", 0))
 }
 
 fn judged(kind: Kind, penalty: f64, parts: &Parts) -> Result<f64> {
