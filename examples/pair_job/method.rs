@@ -20,7 +20,8 @@ pub const SOME: &[&str] = &[
 ];
 
 /// Every method of the crate that has a meaning for two tasks of equal importance. Krum needs three tasks, the trimmed mean
-/// leaves out nothing with fewer, and the constant and the mean weighting are the sum here.
+/// leaves out nothing with fewer, and the constant and the mean weighting are the sum here. GradNorm, EPO, FERERO and DB-MTL look at
+/// the losses beside the gradients, which a step does not give to them.
 pub const EVERY: &[&str] = &[
     "losses sum",
     "losses mean",
@@ -39,7 +40,6 @@ pub const EVERY: &[&str] = &[
     "losses ldc",
     "gradients random",
     "gradients norm_balance",
-    "gradients gradnorm",
     "gradients mgda",
     "gradients dualproj",
     "gradients upgrad",
@@ -53,13 +53,10 @@ pub const EVERY: &[&str] = &[
     "gradients aligned_mtl",
     "gradients config",
     r#"gradients {"name": "pcd", "tau": 0.5}"#,
-    r#"gradients {"name": "epo", "preference": [0.5, 0.5]}"#,
-    r#"gradients {"name": "ferero", "preference": [0.5, 0.5]}"#,
     r#"gradients {"name": "ema", "of": {"name": "mgda"}}"#,
     r#"gradients {"name": "every", "steps": 10, "of": {"name": "nash_mtl"}}"#,
     r#"gradients {"name": "per_group", "of": {"name": "upgrad"}}"#,
     "gradients graddrop",
-    "gradients db_mtl",
     "gradients moco",
     "gradients excess_mtl",
     "gradients sam_gs",
