@@ -181,6 +181,27 @@ mod tests {
     }
 
     #[test]
+    fn labels_stay_with_their_samples_between_those_that_have_none() {
+        let samples: Vec<(usize, Sample)> = (0..7)
+            .map(|i| {
+                (
+                    i,
+                    sample(
+                        2,
+                        if i % 3 == 1 { vec![class(i as u32)] } else { vec![number(f64::from(i as u32))] },
+                    ),
+                )
+            })
+            .collect();
+        let batch = Batch::collate(&samples).unwrap();
+        let (class, value) = (&batch.targets["class"], &batch.targets["value"]);
+        assert_eq!(class.value().to_vec1::<u32>().unwrap(), [0, 1, 0, 0, 4, 0, 0]);
+        assert_eq!(class.weight().to_vec1::<f32>().unwrap(), [0.0, 1.0, 0.0, 0.0, 1.0, 0.0, 0.0]);
+        assert_eq!(value.value().to_vec1::<f64>().unwrap(), [0.0, 0.0, 2.0, 3.0, 0.0, 5.0, 6.0]);
+        assert_eq!(value.weight().to_vec1::<f64>().unwrap(), [1.0, 0.0, 1.0, 1.0, 0.0, 1.0, 1.0]);
+    }
+
+    #[test]
     fn unequal_image_sizes_name_the_sample() {
         let error = Batch::collate(&[(0, sample(2, vec![])), (9, sample(3, vec![]))]).unwrap_err();
         assert_eq!(
