@@ -66,13 +66,13 @@ fn pairs_of_mnist_show_both_digits_and_keep_their_labels() {
             (pairs.get(index).unwrap(), pairs.pair(index).unwrap().map(|i| test.get(i).unwrap()));
         let (canvas, [left, right]) = (pixels(&both), [pixels(&digits[0]), pixels(&digits[1])]);
         assert_eq!((canvas.len(), canvas[0].len()), (36, 36));
-        for y in 0..36usize {
-            for x in 0..36usize {
+        for (y, row) in canvas.iter().enumerate() {
+            for (x, &light) in row.iter().enumerate() {
                 let inside = |digit: &[Vec<f32>], y: Option<usize>, x: Option<usize>| {
                     y.zip(x).and_then(|(y, x)| digit.get(y)?.get(x).copied()).unwrap_or(0.0)
                 };
                 let lower = inside(&right, y.checked_sub(8), x.checked_sub(8));
-                assert_eq!(canvas[y][x], inside(&left, Some(y), Some(x)).max(lower));
+                assert_eq!(light, inside(&left, Some(y), Some(x)).max(lower));
             }
         }
         for (task, digit) in ["left", "right"].into_iter().zip(&digits) {
