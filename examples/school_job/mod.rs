@@ -46,6 +46,17 @@ pub struct Job {
     pub balances: &'static [Balance],
 }
 
+impl Job {
+    fn check(&self) -> Result<()> {
+        match (self.epochs, self.seeds.len(), self.hidden) {
+            (0, ..) => Err(Error::parameter("epochs", "at least 1", 0)),
+            (_, 0, _) => Err(Error::parameter("seeds", "at least one", 0)),
+            (.., 0) => Err(Error::parameter("hidden", "at least 1", 0)),
+            _ => Ok(()),
+        }
+    }
+}
+
 /// A network that is trained: its balancing method and its shrinkage.
 #[derive(Clone, Copy)]
 pub struct Setting {
@@ -59,6 +70,7 @@ pub type Rows = Named<Named<Vec<f64>>>;
 /// R² on the test pupils for every method and seed. What a method has to be told is chosen by a quarter of the training pupils,
 /// seed by seed.
 pub fn compare(job: &Job, root: &Path) -> Result<Rows> {
+    job.check()?;
     let school = School::open(root)?;
     let mut rows = Rows::default();
     let bar = ProgressBar::new((job.seeds.len() * job.balances.len() * (SHRINKAGES.len() + 1)) as u64);
@@ -101,6 +113,7 @@ pub fn mean(rows: &Rows, method: &str) -> Result<f64> {
 
 /// Prints R² on the validation pupils for each shrinkage. Test pupils are not looked at.
 pub fn tune(job: &Job, root: &Path) -> Result<()> {
+    job.check()?;
     let school = School::open(root)?;
     let inner = job.seeds.iter().map(|&seed| Ok(Parts::of(&school, seed)?.1)).collect::<Result<Vec<_>>>()?;
     let mut table = Table::new(0.0, &job.seeds)?;
