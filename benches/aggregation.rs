@@ -1,11 +1,13 @@
-//! Gradients of several tasks: their inner products, their weights and the sum, f32.
+//! Gradients of several tasks: their inner products, their weights, the sum, and whole aggregators beside one pass over
+//! the memory of the rows; f32.
 
 use std::time::Duration;
 
 use candle_core::{Device, Tensor};
 use criterion::{BenchmarkId, Criterion, SamplingMode, criterion_group, criterion_main};
-use taskweave::loss::weighting::{UpGrad, Weighting};
-use taskweave::loss::{Gramian, Jacobian};
+use rayon::prelude::*;
+use taskweave::loss::weighting::{Weighting, WeightingConfig};
+use taskweave::loss::{Aggregator, AggregatorConfig, Gramian, Jacobian};
 use taskweave::prelude::{Named, Rng};
 
 #[global_allocator]
@@ -30,7 +32,45 @@ fn jacobian() -> Jacobian {
         Named::new(blocks).unwrap()
     };
     let rows = Named::new((0..TASKS).map(|task| (format!("task {task}"), row())));
-    Jacobian::new(rows.unwrap()).unwrap()
+    let losses = Named::new((0..TASKS).map(|task| (format!("task {task}"), 1.0 + task as f64)));
+    Jacobian::new(rows.unwrap()).unwrap().with_losses(losses.unwrap()).unwrap()
+}
+
+/// What one pass over the memory of all rows costs: it is read and summed, in parallel.
+fn pass(rows: &[Vec<f32>]) -> f32 {
+    let sum = |piece: &[f32]| {
+        let mut lanes = [0f32; 16];
+        piece.as_chunks::<16>().0.iter().for_each(|x| (0..16).for_each(|k| lanes[k] += x[k]));
+        lanes.iter().sum::<f32>()
+    };
+    rows.iter().map(|row| row.par_chunks(1 << 16).map(sum).sum::<f32>()).sum()
+}
+
+/// Aggregators beside a pass over the rows.
+const AGGREGATORS: [&str; 9] = [
+    r#"{"name": "upgrad"}"#,
+    r#"{"name": "per_group", "of": {"name": "upgrad"}}"#,
+    r#"{"name": "trimmed_mean"}"#,
+    r#"{"name": "graddrop"}"#,
+    r#"{"name": "db_mtl", "beta": 0.0}"#,
+    r#"{"name": "db_mtl"}"#,
+    r#"{"name": "moco"}"#,
+    r#"{"name": "excess_mtl"}"#,
+    r#"{"name": "sam_gs"}"#,
+];
+
+fn aggregators(criterion: &mut Criterion) {
+    let jacobian = jacobian();
+    let mut group = criterion.benchmark_group("aggregator");
+    group.sampling_mode(SamplingMode::Flat);
+    let rows = vec![vec![1f32; BLOCKS.iter().sum()]; TASKS];
+    group.bench_function("one pass over the rows", |b| b.iter(|| pass(&rows)));
+    for text in AGGREGATORS {
+        let mut aggregator: Box<dyn Aggregator> =
+            serde_json::from_str::<AggregatorConfig>(text).unwrap().build().unwrap();
+        group.bench_function(text, |b| b.iter(|| aggregator.aggregate(&jacobian).unwrap()));
+    }
+    group.finish();
 }
 
 fn rows(criterion: &mut Criterion) {
@@ -52,15 +92,41 @@ fn gramian(tasks: usize) -> Gramian {
     Gramian::new((0..tasks).map(|task| format!("task {task}")), &products).unwrap()
 }
 
+/// The methods that solve something, with their parameters.
+const WEIGHTINGS: [&str; 15] = [
+    r#"{"name": "gradnorm"}"#,
+    r#"{"name": "mgda"}"#,
+    r#"{"name": "dualproj"}"#,
+    r#"{"name": "upgrad"}"#,
+    r#"{"name": "pcgrad"}"#,
+    r#"{"name": "gradvac"}"#,
+    r#"{"name": "imtl_g"}"#,
+    r#"{"name": "cagrad"}"#,
+    r#"{"name": "conic_grad"}"#,
+    r#"{"name": "nash_mtl"}"#,
+    r#"{"name": "fairgrad", "alpha": 2.0}"#,
+    r#"{"name": "aligned_mtl"}"#,
+    r#"{"name": "config"}"#,
+    r#"{"name": "krum"}"#,
+    r#"{"name": "pcd"}"#,
+];
+
 fn weightings(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("upgrad");
     for tasks in [8, 40] {
-        let gramian = gramian(tasks);
-        group.bench_function(BenchmarkId::from_parameter(tasks), |b| {
-            b.iter(|| UpGrad.weights(&gramian).unwrap());
-        });
+        let mut group = criterion.benchmark_group(format!("{tasks} tasks"));
+        let ones = vec!["1.0"; tasks].join(", ");
+        let guided = ["epo", "ferero"].map(|name| format!(r#"{{"name": "{name}", "preference": [{ones}]}}"#));
+        let gramian = gramian(tasks).with_losses((0..tasks).map(|i| 1.0 + i as f64).collect()).unwrap();
+        for text in WEIGHTINGS.iter().map(|text| text.to_string()).chain(guided) {
+            let config: WeightingConfig = serde_json::from_str(&text).unwrap();
+            let mut weighting: Box<dyn Weighting> = config.build().unwrap();
+            let name = text.split('"').nth(3).unwrap();
+            group.bench_function(BenchmarkId::from_parameter(name), |b| {
+                b.iter(|| weighting.weights(&gramian).unwrap());
+            });
+        }
+        group.finish();
     }
-    group.finish();
 }
 
 criterion_group! {
@@ -70,6 +136,6 @@ criterion_group! {
         .warm_up_time(Duration::from_millis(300))
         .measurement_time(Duration::from_secs(1))
         .nresamples(10_000);
-    targets = rows, weightings
+    targets = rows, aggregators, weightings
 }
 criterion_main!(benches);

@@ -187,6 +187,7 @@ fn other_tasks_than_before_are_refused_also_after_a_restore() {
     for text in [
         r#"{"name": "gradvac"}"#,
         r#"{"name": "gradnorm"}"#,
+        r#"{"name": "pcd"}"#,
         r#"{"name": "ema", "of": {"name": "mean"}}"#,
         r#"{"name": "every", "steps": 30, "of": {"name": "mean"}}"#,
         r#"{"name": "constant", "weights": [1.0, 1.0, 1.0, 1.0]}"#,

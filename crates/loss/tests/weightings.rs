@@ -72,8 +72,8 @@ const ROWS: [Row; 31] = [
         text: r#"{"name": "fairgrad", "alpha": 0.5}"#,
         promises: &[NoConflict, Equivariant, NoneWhereStationary, Optimal],
     },
-    Row { text: r#"{"name": "pcd", "tau": 0.0}"#, promises: &[Optimal, UnitFree] },
-    Row { text: r#"{"name": "pcd", "tau": 0.1}"#, promises: &[Optimal, UnitFree, NoneWhereStationary] },
+    Row { text: r#"{"name": "pcd", "tau": 0.0}"#, promises: &[Optimal] },
+    Row { text: r#"{"name": "pcd", "tau": 0.1}"#, promises: &[Optimal] },
     Row { text: r#"{"name": "epo", "preference": PREFERENCE}"#, promises: &[Optimal] },
     Row {
         text: r#"{"name": "epo", "preference": PREFERENCE, "epsilon": 1e9}"#,
@@ -165,7 +165,10 @@ fn along(rows: &Rows, d: &[f64]) -> Vec<f64> {
 fn excused(row: &Row, tasks: usize, error: &Error) -> bool {
     match error {
         Error::Parameter { .. } => row.text.contains("krum") && tasks < 4,
-        Error::NotConverged { .. } => row.promises.contains(&NoneWhereStationary),
+        // Secondary tasks that cancel cannot all be owed something.
+        Error::NotConverged { .. } => {
+            row.promises.contains(&NoneWhereStationary) || row.text.contains("\"tau\": 0.1")
+        }
         _ => false,
     }
 }
@@ -330,15 +333,18 @@ fn optimal(text: &str, rows: &Rows, w: &[f64], (gains, d): (&[f64], &[f64]), wha
             }
         }
         "pcd" => {
+            // At the first step all scaled gradients have the length 1, and d is a multiple of the solution.
             let tau = if text.contains("0.1") { 0.1 } else { 0.0 };
-            if norms[0] > 0.0 {
-                holds(w[0] * norms[0] - 1.0, 1.0);
+            if w[0] == 0.0 {
+                return;
             }
+            holds(norm(d) - norms[0], terms);
+            let factor = w[0] * norms[0];
             live.iter().filter(|i| **i > 0).for_each(|&i| {
-                let progress = gains[i] / norms[i] - tau;
-                holds(progress.min(0.0), terms);
+                let progress = gains[i] / norms[i] / factor - tau;
+                holds(progress.min(0.0), terms / factor);
                 holds(w[i].min(0.0) * norms[i], terms);
-                holds(w[i] * norms[i] * progress, terms * terms);
+                holds(w[i] * norms[i] / factor * progress, (terms / factor).powi(2));
             });
         }
         "epo" => {
@@ -429,7 +435,7 @@ fn configs_are_checked_and_survive_a_round_trip() {
         (r#"{"name": "mgda", "normalize": "l3"}"#, "l3"),
         (r#"{"name": "conic_grad", "c": 0.0}"#, "c: "),
         (r#"{"name": "pcd", "tau": 1.5}"#, "tau"),
-        (r#"{"name": "pcd"}"#, "tau"),
+        (r#"{"name": "pcd", "beta": 1.0}"#, "beta"),
         (r#"{"name": "epo", "preference": [1.0, 0.0]}"#, "preference[1]"),
         (r#"{"name": "epo", "preference": [1.0], "epsilon": 0.0}"#, "epsilon"),
         (r#"{"name": "ferero", "preference": [["a", -1.0]]}"#, "preference of task `a`"),

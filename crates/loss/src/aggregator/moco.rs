@@ -48,7 +48,7 @@ use crate::{Jacobian, parameter};
 /// assert_eq!(found, [0.875, 0.25]);
 /// # Ok::<(), taskweave_kernels::Error>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Fields", into = "Fields")]
 pub struct MoCo {
     fields: Fields,
@@ -163,11 +163,5 @@ impl TryFrom<Fields> for MoCo {
 impl From<MoCo> for Fields {
     fn from(method: MoCo) -> Self {
         method.fields
-    }
-}
-
-impl Default for MoCo {
-    fn default() -> Self {
-        Self { fields: Fields::default(), seen: Seen::default(), memory: Memory::default() }
     }
 }

@@ -44,7 +44,7 @@ use crate::{Jacobian, parameter};
 /// assert_eq!(SamGs::default().aggregate(&jacobian)?.weights, Some(vec![2.0, 2.0 / 3.0]));
 /// # Ok::<(), taskweave_kernels::Error>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Fields", into = "Fields")]
 pub struct SamGs {
     fields: Fields,
@@ -56,12 +56,6 @@ pub struct SamGs {
 struct Seen {
     steps: u64,
     dissimilarity: f64,
-}
-
-impl Default for SamGs {
-    fn default() -> Self {
-        Self { fields: Fields::default(), seen: Seen::default(), memory: Memory::default() }
-    }
 }
 
 impl Aggregator for SamGs {

@@ -137,7 +137,7 @@ mod tests {
         for m in 0..=12 {
             let pairs = network(m);
             for bits in 0..1u32 << m {
-                let mut values: Vec<bool> = (0..m).map(|i| bits >> i & 1 == 1).collect();
+                let mut values: Vec<u32> = (0..m).map(|i| bits >> i & 1).collect();
                 for &(i, j) in &pairs {
                     if values[j] < values[i] {
                         values.swap(i, j);

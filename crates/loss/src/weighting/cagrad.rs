@@ -22,9 +22,6 @@ use super::{
 };
 use crate::{Gramian, parameter};
 
-/// Below this length, relative to the shortest gradient, the shortest vector of the hull is 0.
-const CANCELED: f64 = 1e-7;
-
 /// Aversion of conflicts near the mean gradient.
 ///
 /// | parameter | default | range | meaning |
@@ -90,14 +87,19 @@ impl Weighting for CaGrad {
         let mean: Vec<f64> = scaled.norms.iter().map(|norm| norm * share).collect();
         let length = scaled.length(&mean);
         // A gradient of 0 gains 0 from any update: with one, nothing can make the least gain positive.
-        let bounded = size > scaled.len() || canceled(&scaled)?;
+        let bounded = size > scaled.len() || mgda::shortest_on_units("cagrad", &scaled)?.is_none();
+        let (along, pull) = (scaled.times(&mean), scaled.pull());
+        let low = along.iter().zip(&pull).map(|(along, pull)| along / pull).fold(f64::INFINITY, f64::min);
+        // No gradient gains more than its length times that of the update.
+        let high = if bounded { 0.0 } else { length * (1.0 + self.c) };
         let search = LeastGain {
             method: "cagrad",
             h: &scaled.cosines,
-            along: scaled.times(&mean),
-            pull: scaled.pull(),
+            along,
+            pull,
             radius: self.c * length,
-            most: if bounded { 0.0 } else { length * (1.0 + self.c) },
+            bounds: [low, high],
+            start: vec![0.0; scaled.len()],
         };
         let more = search.solve()?.x;
         let sums: Vec<f64> = mean.iter().zip(more).map(|(mean, more)| (mean + more) * factor).collect();
@@ -106,14 +108,6 @@ impl Weighting for CaGrad {
 }
 
 stateless!(CaGrad);
-
-/// Whether 0 is in the convex hull of the gradients.
-fn canceled(scaled: &Scaled) -> Result<bool> {
-    let least = scaled.norms.iter().fold(f64::INFINITY, |least, norm| least.min(*norm));
-    let alpha = mgda::shortest("cagrad", &scaled.cosines, &scaled.norms)?;
-    let on_units: Vec<f64> = alpha.iter().zip(&scaled.norms).map(|(alpha, norm)| alpha * norm).collect();
-    Ok(scaled.length(&on_units) <= CANCELED * least)
-}
 
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

@@ -61,9 +61,9 @@ pub(super) fn minimum_from(method: &str, h: &[Vec<f64>], f: &[f64], start: &[f64
     let size = f.len();
     let mut x = start.to_vec();
     let mut positive = Factor::new(h);
-    for j in 0..size {
-        if x[j] > 0.0 && !positive.push(j) {
-            x[j] = 0.0;
+    for (j, x) in x.iter_mut().enumerate() {
+        if *x > 0.0 && !positive.push(j) {
+            *x = 0.0;
         }
     }
     settle(f, &mut positive, &mut x);

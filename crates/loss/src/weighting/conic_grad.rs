@@ -2,12 +2,11 @@
 //!
 //! With g₀ the mean gradient, returns w with Jᵀw = d, where
 //!     d = argmax minᵢ gᵢ·d   over   ‖d‖ ≤ ‖g₀‖,   cos(d, g₀) ≥ c.
-//! Without the angle, d lies along the shortest vector of the convex hull (MGDA). Where that one is within the cone it is
-//! the solution; otherwise d is on the cone's surface: d ∝ g₀ + r with r ⊥ g₀ and ‖r‖ ≤ ‖g₀‖ √(1/c² − 1), which is one
-//! search for the largest least gain (see `least_gain.rs`). Cost: some non-negative least squares problems of m unknowns.
+//! solved exactly: for a given least gain, the shortest d that also has c along ĝ₀ is a non-negative least squares problem
+//! in the cosines of all gradients and g₀, and one search finds the largest (see `least_gain.rs`). Without the angle, d lies
+//! along the shortest vector of the convex hull (MGDA). Cost: some such problems of m + 1 unknowns.
 //! Guarantees: the angle; the length of g₀; the least gain is not below that of g₀ wherever the latter is ≥ 0. Not: freedom
-//! from conflict, where every direction in the cone harms some task; then it is the one that, at equal gain for the
-//! mean, harms least.
+//! from conflict, where every direction in the cone harms some task; then it is the one that harms least.
 //! Variants: the paper takes one gradient step on the weights of the dual per update and normalizes the result to the
 //! length of g₀; this is the maximum itself. A gradient of 0 takes no part in the least gain. Where g₀ is 0 so is d.
 //! Reference: Hassanpour et al., "Fantastic Multi-Task Gradient Updates and How to Find Them In a Cone", 2025,
@@ -27,9 +26,6 @@ use crate::Gramian;
 
 /// Below this, relative to the lengths that it is made of, a vector is rounding.
 const CANCELED: f64 = 1e-7;
-
-/// The square of a sine that counts as 0.
-const FLAT: f64 = 1e-12;
 
 /// The largest least gain within an angle of the mean gradient.
 ///
@@ -79,53 +75,32 @@ impl Weighting for ConicGrad {
             return Ok(uniform(size));
         }
         let share = 1.0 / size as f64;
-        let direction = match within(&scaled, &mean, self.c)? {
-            Some(shortest) => shortest,
-            None => on_the_cone(&scaled, &mean, self.c)?,
-        };
+        let direction = best(&scaled, &mean, self.c)?;
         let factor = length / scaled.length(&direction);
         let x: Vec<f64> = direction.iter().map(|x| x * factor).collect();
         Ok(scaled.weights(&x, size, share))
     }
 }
 
-/// The shortest vector of the hull, where it is not 0 and within the cone.
-fn within(scaled: &Scaled, mean: &[f64], c: f64) -> Result<Option<Vec<f64>>> {
-    let alpha = mgda::shortest("conic_grad", &scaled.cosines, &scaled.norms)?;
-    let x: Vec<f64> = alpha.iter().zip(&scaled.norms).map(|(alpha, norm)| alpha * norm).collect();
-    let least = scaled.norms.iter().fold(f64::INFINITY, |least, norm| least.min(*norm));
-    let length = scaled.length(&x);
-    let along: f64 = scaled.times(mean).iter().zip(&x).map(|(along, x)| along * x).sum();
-    let inside = length > CANCELED * least && along >= c * length * scaled.length(mean);
-    Ok(inside.then_some(x))
-}
-
-/// g₀ + r, where r ⊥ g₀ of bounded length does most for the least gain.
-fn on_the_cone(scaled: &Scaled, mean: &[f64], c: f64) -> Result<Vec<f64>> {
-    let (along, length) = (scaled.times(mean), scaled.length(mean));
-    let tilt: Vec<f64> = along.iter().map(|along| along / length).collect();
-    // The parts of the unit gradients that are perpendicular to g₀. A step along them leaves the mean gain as it is, so
-    // that no least gain exceeds it.
-    // What is left of a gradient along g₀ is rounding.
-    let beside = |i: usize| 1.0 - tilt[i] * tilt[i] > FLAT;
-    let part = |i: usize, j: usize| {
-        if beside(i) && beside(j) { scaled.cosines[i][j] - tilt[i] * tilt[j] } else { 0.0 }
-    };
-    let h: Vec<Vec<f64>> =
-        (0..scaled.len()).map(|i| (0..scaled.len()).map(|j| part(i, j)).collect()).collect();
-    let pull = scaled.pull();
-    let least = pull.iter().zip(&scaled.norms).map(|(pull, norm)| pull * norm).fold(0.0, f64::max);
-    let search = LeastGain {
-        method: "conic_grad",
-        h: &h,
-        most: length * length / least,
-        radius: length * (1.0 / (c * c) - 1.0).max(0.0).sqrt(),
-        along,
-        pull,
-    };
+/// The best direction, in weights of unit gradients: that of the shortest d with ûᵢ·d ≥ τ pᵢ and ĝ₀·d ≥ c, for the τ at
+/// which its length is 1. It is a combination of the unit gradients and of ĝ₀.
+fn best(scaled: &Scaled, mean: &[f64], c: f64) -> Result<Vec<f64>> {
+    let (size, length) = (scaled.len(), scaled.length(mean));
+    let tilt: Vec<f64> = scaled.times(mean).iter().map(|along| along / length).collect();
+    let mut h: Vec<Vec<f64>> =
+        scaled.cosines.iter().zip(&tilt).map(|(row, tilt)| [row.as_slice(), &[*tilt]].concat()).collect();
+    h.push([tilt.as_slice(), &[1.0]].concat());
+    let (mut along, mut pull, mut start) = (vec![0.0; size], scaled.pull(), vec![0.0; size]);
+    let low = tilt.iter().zip(&pull).map(|(tilt, pull)| tilt / pull).fold(f64::INFINITY, f64::min);
+    // Where gradients cancel, no direction helps them all.
+    let high = if mgda::shortest_on_units("conic_grad", scaled)?.is_some() { 1.0 } else { 0.0 };
+    along.push(-c);
+    pull.push(0.0);
+    start.push(1.0);
+    let search =
+        LeastGain { method: "conic_grad", h: &h, along, pull, radius: 1.0, bounds: [low, high], start };
     let z = search.solve()?.x;
-    let back: f64 = 1.0 - z.iter().zip(&tilt).map(|(z, tilt)| z * tilt).sum::<f64>() / length;
-    Ok(z.iter().zip(mean).map(|(z, mean)| z + back * mean).collect())
+    Ok(z.iter().zip(mean).map(|(own, mean)| own + z[size] * mean / length).collect())
 }
 
 stateless!(ConicGrad);

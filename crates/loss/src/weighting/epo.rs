@@ -9,7 +9,8 @@
 //!     w = argmax Σⱼ (C α)ⱼ   over   α ≥ 0, Σ α = 1, C α ≥ 0, αᵀC a ≥ min(0, max (C a)ⱼ),
 //! the last condition dropped where it leaves nothing. Linear programs, solved by the simplex method. Guarantees: the task
 //! that has most never rises to first order; in descent no task does.
-//! Variants: as the authors' code; there a general solver. A gradient of 0 takes no part and gets the weight 0.
+//! Variants: as the authors' code; there a general solver. Where gradients cancel (0 in their hull) and rounding leaves no
+//! α that holds the conditions, α is that of MGDA, which does. A gradient of 0 takes no part and gets the weight 0.
 //! Reference: Mahapatra and Rajan, "Multi-Task Learning with User Preferences: Gradient Descent with Controlled Ascent in
 //! Pareto Optimization", ICML 2020, <https://proceedings.mlr.press/v119/mahapatra20a.html>.
 
@@ -17,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use taskweave_kernels::{Error, Named, Result};
 
 use super::{
-    Weighting, linear,
+    Weighting, linear, mgda,
     scaled::{Scaled, positive_losses, uniform},
     stateless::stateless,
 };
@@ -157,8 +158,16 @@ impl<'a> Program<'a> {
     }
 
     fn solved(&self, found: Option<Vec<f64>>) -> Result<Vec<f64>> {
-        let none = || Error::NotConverged { method: "epo".into(), iterations: 0, residual: f64::INFINITY };
-        Ok(found.ok_or_else(none)?.into_iter().map(|y| y * self.least).collect())
+        let y = match found {
+            Some(y) => y,
+            // Where gradients cancel, rounding may leave nothing; the shortest vector of the hull holds all conditions.
+            None => {
+                let norms: Vec<f64> = self.pull.iter().map(|pull| 1.0 / pull).collect();
+                let alpha = mgda::shortest("epo", self.cosines, &norms)?;
+                alpha.iter().zip(&self.pull).map(|(alpha, pull)| alpha / pull).collect()
+            }
+        };
+        Ok(y.into_iter().map(|y| y * self.least).collect())
     }
 }
 

@@ -27,12 +27,14 @@ pub(super) struct LeastGain<'a> {
     pub(super) h: &'a [Vec<f64>],
     /// aᵢ.
     pub(super) along: Vec<f64>,
-    /// pᵢ > 0.
+    /// pᵢ ≥ 0.
     pub(super) pull: Vec<f64>,
     /// ρ.
     pub(super) radius: f64,
-    /// What no τ exceeds.
-    pub(super) most: f64,
+    /// A τ that can be had, and what no τ exceeds.
+    pub(super) bounds: [f64; 2],
+    /// z ≥ 0 for the first of them.
+    pub(super) start: Vec<f64>,
 }
 
 impl LeastGain<'_> {
@@ -41,10 +43,8 @@ impl LeastGain<'_> {
     /// # Errors
     /// [`Error::NotConverged`] with the distance from ρ, relative to it.
     pub(super) fn solve(&self) -> Result<Solved> {
-        let resting = self.along.iter().zip(&self.pull).map(|(along, pull)| along / pull);
-        let mut low = resting.fold(f64::INFINITY, f64::min);
-        let mut high = self.most.max(low);
-        let mut z = vec![0.0; self.pull.len()];
+        let [mut low, mut high] = self.bounds;
+        let (scale, mut z) = (low.abs().max(high.abs()), self.start.clone());
         if self.radius == 0.0 || low >= high {
             return Ok(Solved { x: z, residual: 0.0 });
         }
@@ -60,7 +60,7 @@ impl LeastGain<'_> {
             // At the upper end of the bracket the length may stay below: no step does more.
             let all = i == 0 && error < 0.0;
             *(if error > 0.0 { &mut high } else { &mut low }) = gain;
-            if all || error.abs() <= TOLERANCE || high - low <= 1e-15 * low.abs().max(high.abs()) {
+            if all || error.abs() <= TOLERANCE || high - low <= 1e-15 * scale {
                 return Ok(Solved { x: z, residual: if all { 0.0 } else { error.abs() } });
             }
             let next = self.on_the_set(&z, gain).filter(|next| low < *next && *next < high);

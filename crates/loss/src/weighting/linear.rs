@@ -32,8 +32,7 @@ pub(super) fn maximum(
     if 1.0 - dot(p, &x) > ROUNDING {
         return Ok(None);
     }
-    // The slack of pᵀx ≤ 1 stays at 0.
-    table.barred = Some(p.len() + b.len());
+    table.bar(p.len() + b.len());
     table.maximize(c);
     let x = table.solution();
     let short = a.iter().zip(b).map(|(row, b)| b - dot(row, &x)).fold(0.0, f64::max);
@@ -105,13 +104,26 @@ impl Table {
         }
     }
 
+    /// Keeps a slack that is 0 at 0: out of the basis, for good.
+    fn bar(&mut self, slack: usize) {
+        self.barred = Some(slack);
+        let Some(row) = self.basis.iter().position(|basic| *basic == slack) else { return };
+        let columns = (0..self.variables + self.rows.len()).filter(|j| !self.basis.contains(j));
+        let size = |j: &usize| self.rows[row][*j].abs();
+        if let Some(entering) = columns.max_by(|i, j| size(i).total_cmp(&size(j))).filter(|j| size(j) > TINY)
+        {
+            self.pivot(row, entering, &mut []);
+        }
+    }
+
     fn pivot(&mut self, leaving: usize, entering: usize, slopes: &mut [f64]) {
         self.steps += 1;
         let by = self.rows[leaving][entering];
         self.rows[leaving].iter_mut().for_each(|x| *x /= by);
         let pivot = self.rows[leaving].clone();
         let others = self.rows.iter_mut().enumerate().filter(|(r, _)| *r != leaving);
-        for row in others.map(|(_, row)| row.as_mut_slice()).chain([slopes]) {
+        let slopes = Some(slopes).filter(|slopes| !slopes.is_empty());
+        for row in others.map(|(_, row)| row.as_mut_slice()).chain(slopes) {
             let factor = row[entering];
             if factor != 0.0 {
                 row.iter_mut().zip(&pivot).for_each(|(x, p)| *x -= factor * p);

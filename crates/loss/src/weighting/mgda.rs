@@ -114,6 +114,17 @@ pub(super) fn shortest(method: &str, cosines: &[Vec<f64>], norms: &[f64]) -> Res
     Ok(alpha.into_iter().map(|alpha| alpha / sum).collect())
 }
 
+/// Below this length, relative to the shortest gradient, the shortest vector of the hull is 0.
+const CANCELED: f64 = 1e-7;
+
+/// The shortest vector in weights of unit gradients; nothing where gradients cancel: 0 is in their hull.
+pub(super) fn shortest_on_units(method: &str, scaled: &Scaled) -> Result<Option<Vec<f64>>> {
+    let alpha = shortest(method, &scaled.cosines, &scaled.norms)?;
+    let x: Vec<f64> = alpha.iter().zip(&scaled.norms).map(|(alpha, norm)| alpha * norm).collect();
+    let least = scaled.norms.iter().fold(f64::INFINITY, |least, norm| least.min(*norm));
+    Ok((scaled.length(&x) > CANCELED * least).then_some(x))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
