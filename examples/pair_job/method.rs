@@ -52,7 +52,7 @@ pub const EVERY: &[&str] = &[
     "gradients fairgrad",
     "gradients aligned_mtl",
     "gradients config",
-    r#"gradients {"name": "pcd", "tau": 0.5}"#,
+    "gradients pcd",
     r#"gradients {"name": "ema", "of": {"name": "mgda"}}"#,
     r#"gradients {"name": "every", "steps": 10, "of": {"name": "nash_mtl"}}"#,
     r#"gradients {"name": "per_group", "of": {"name": "upgrad"}}"#,
