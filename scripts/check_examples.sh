@@ -50,3 +50,8 @@ refuse "lr: expected a finite number" "$bin/linear_cotraining" --rate -1
 refuse "heads: expected 1 to 100000" "$bin/linear_cotraining" --heads 0
 refuse "samples of a loader: expected at least one" "$bin/pareto_front" --steps 0
 refuse "rate: expected a finite number > 0" "$bin/conflicting_gradients" --rate 0
+refuse "$work/none/train-images-idx3-ubyte" "$bin/multi_mnist" --root "$work/none" --run "$work/f"
+refuse "method \`losses none\`" "$bin/multi_mnist" --root "$work/none" --run "$work/g" --method "losses none"
+refuse "seeds: expected at least one" "$bin/multi_mnist" --root "$work/none" --run "$work/h" --seeds 0
+refuse "$work/none/school.safetensors" "$bin/school" --root "$work/none" --run "$work/i"
+refuse "seeds: expected at least one" "$bin/school" --root "$work/none" --run "$work/j" --seeds 0

@@ -1,16 +1,17 @@
-//! Class and mask of images: what `quickstart`, `image_multitask` and `predict` share.
+//! Class and mask of images: what `quickstart`, `image_multitask` and `predict` share, and the parts of it that
+//! `multi_mnist` and `school` use.
 #![allow(dead_code, reason = "each example uses its part")]
 
 mod config;
-mod page;
+pub mod page;
 mod predictor;
-mod source;
+pub mod source;
 mod train;
 
 use std::path::Path;
 use std::process::ExitCode;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use taskweave::cotrain::Comparison;
 use taskweave::prelude::*;
 
@@ -34,7 +35,7 @@ pub fn compare(job: &JobConfig, root: &Path, earlier: Earlier) -> Result<()> {
     let samples = Samples::load(job)?;
     let saved = Saved { job: job.clone(), classes: samples.classes.clone(), size: samples.size };
     if earlier == Earlier::Remove {
-        remove(root)?;
+        remove::<Saved>(root)?;
     }
     let run = Run::open(root, &saved)?;
     let mut comparison = Comparison::default();
@@ -69,12 +70,12 @@ pub fn exit(result: Result<()>) -> ExitCode {
     }
 }
 
-/// Removes what an earlier run of these examples has written into a folder, and nothing else.
-fn remove(root: &Path) -> Result<()> {
+/// Removes what an earlier run of these examples, whose configuration is a `T`, has written into a folder, and nothing else.
+pub fn remove<T: DeserializeOwned>(root: &Path) -> Result<()> {
     if !root.join("config.json").exists() {
         return Ok(());
     }
-    Run::config::<Saved>(root)?;
+    Run::config::<T>(root)?;
     for name in ["checkpoints", "gradients", "images", "masks"] {
         let folder = root.join(name);
         if folder.exists() {

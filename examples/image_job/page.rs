@@ -75,12 +75,13 @@ pub fn write_images(run: &Run, samples: &Samples) -> Result<()> {
 }
 
 /// So many places, evenly over a list of `len`: files often come sorted by class.
-fn spread(len: usize, count: usize) -> Vec<usize> {
+pub fn spread(len: usize, count: usize) -> Vec<usize> {
     let count = count.min(len);
     (0..count).map(|i| (2 * i + 1) * len / (2 * count)).collect()
 }
 
-fn curves(title: &str, outcomes: &[&Outcome], value: impl Fn(&EpochRecord) -> Option<f64>) -> Figure {
+/// A curve per outcome, by epoch.
+pub fn curves(title: &str, outcomes: &[&Outcome], value: impl Fn(&EpochRecord) -> Option<f64>) -> Figure {
     outcomes.iter().fold(Figure::new(title).axes("epoch", ""), |figure, outcome| {
         let points: Vec<_> =
             outcome.history.epochs.iter().filter_map(|e| Some((e.epoch as f64 + 1.0, value(e)?))).collect();
@@ -142,7 +143,7 @@ fn gray(values: &[u8]) -> Vec<u8> {
 }
 
 /// The bytes of an image `[1 or 3, height, width]` in `[0, 1]`, pixel by pixel.
-fn rgb(image: &Tensor) -> Result<Vec<u8>> {
+pub fn rgb(image: &Tensor) -> Result<Vec<u8>> {
     let (channels, ..) = image.dims3()?;
     let image = if channels == 3 { image.clone() } else { image.narrow(0, 0, 1)?.repeat((3, 1, 1))? };
     let values = image.permute((1, 2, 0))?.flatten_all()?.to_vec1::<f32>()?;

@@ -109,18 +109,24 @@ fn tasks(samples: &[(usize, Sample)]) -> Vec<&str> {
 }
 
 fn target(task: &str, samples: &[(usize, Sample)]) -> Result<Target> {
-    let labels: Vec<_> = samples.iter().map(|(index, s)| (*index, s.targets.get(task))).collect();
-    let blank = match labels.iter().find_map(|(_, label)| *label) {
-        Some(label) if labels.iter().any(|(_, l)| l.is_none()) => Some(label.value().zeros_like()?),
+    let labels = || samples.iter().filter_map(|(index, s)| Some((*index, s.targets.get(task)?)));
+    let mut values: Vec<_> = labels().map(|(index, label)| (index, label.value())).collect();
+    let blank = match values.first() {
+        Some((index, value)) if values.len() < samples.len() => Some((*index, value.zeros_like()?)),
         _ => None,
     };
-    let values = labels
-        .iter()
-        .filter_map(|(index, label)| label.map(Label::value).or(blank.as_ref()).map(|value| (*index, value)));
-    let value = stack(&format!("label `{task}`"), values.collect())?;
-    let weights: Vec<f32> = labels.iter().map(|(_, label)| label.map_or(0.0, Label::weight)).collect();
+    values.extend(blank.iter().map(|(index, value)| (*index, value)));
+    let mut value = stack(&format!("label `{task}`"), values)?;
+    if blank.is_some() {
+        // The blank is stacked once, however many samples have no label: with many tasks nearly none has one.
+        let (last, mut next) = (labels().count() as u32, 0..);
+        let row = |(_, s): &(_, Sample)| if s.targets.contains(task) { next.next() } else { Some(last) };
+        let rows: Vec<u32> = samples.iter().filter_map(row).collect();
+        value = value.index_select(&Tensor::new(rows, value.device())?, 0)?;
+    }
+    let weights = samples.iter().map(|(_, s)| s.targets.get(task).map_or(0.0, Label::weight)).collect();
     let dtype = if value.dtype() == DType::F64 { DType::F64 } else { DType::F32 };
-    let weight = Tensor::from_vec(weights, labels.len(), value.device())?.to_dtype(dtype)?;
+    let weight = Tensor::from_vec::<_, f32>(weights, samples.len(), value.device())?.to_dtype(dtype)?;
     Target::weighted(value, weight)
 }
 
@@ -172,6 +178,27 @@ mod tests {
         assert_eq!(batch.targets["class"].weight().to_vec1::<f32>().unwrap(), [0.0, 1.0]);
         assert_eq!(batch.targets["value"].weight().to_vec1::<f64>().unwrap(), [1.0, 1.0]);
         assert_eq!((batch.indices.as_slice(), batch.len()), ([5, 1].as_slice(), 2));
+    }
+
+    #[test]
+    fn labels_stay_with_their_samples_between_those_that_have_none() {
+        let samples: Vec<(usize, Sample)> = (0..7)
+            .map(|i| {
+                (
+                    i,
+                    sample(
+                        2,
+                        if i % 3 == 1 { vec![class(i as u32)] } else { vec![number(f64::from(i as u32))] },
+                    ),
+                )
+            })
+            .collect();
+        let batch = Batch::collate(&samples).unwrap();
+        let (class, value) = (&batch.targets["class"], &batch.targets["value"]);
+        assert_eq!(class.value().to_vec1::<u32>().unwrap(), [0, 1, 0, 0, 4, 0, 0]);
+        assert_eq!(class.weight().to_vec1::<f32>().unwrap(), [0.0, 1.0, 0.0, 0.0, 1.0, 0.0, 0.0]);
+        assert_eq!(value.value().to_vec1::<f64>().unwrap(), [0.0, 0.0, 2.0, 3.0, 0.0, 5.0, 6.0]);
+        assert_eq!(value.weight().to_vec1::<f64>().unwrap(), [1.0, 0.0, 1.0, 1.0, 0.0, 1.0, 1.0]);
     }
 
     #[test]

@@ -37,7 +37,8 @@ pub mod transform;
 pub use batch::Batch;
 pub use dataset::{
     Cache, Cifar10, Corruption, Dataset, ImageFolder, Images, LabelNoise, Labels, Memory, MissingLabels,
-    Mnist, Part, SelectTasks, Shapes, ShapesConfig, Spec, Subset, WithMask, read_image,
+    Mnist, MultiMnist, MultiMnistConfig, Part, School, SelectTasks, Shapes, ShapesConfig, Spec, Subset,
+    WithMask, read_image,
 };
 pub use loader::{Epoch, Last, Loader, LoaderBuilder, Order};
 pub use sample::{Label, Sample};

@@ -6,6 +6,8 @@
 //! | [`ImageFolder`] | `root/<class>/*.{png,jpg,jpeg}` | `image` | `class` |
 //! | [`Cifar10`] | binary batches | `image` | `class` |
 //! | [`Mnist`] | idx files, plain or .gz | `image` | `class` |
+//! | [`MultiMnist`] | pairs of another data set's, by (seed, index) | `image` | `left`, `right` |
+//! | [`School`] | a safetensors file, plain or .gz | `pupil` | one per school, one of them per sample |
 //! | [`Images`] | bytes in memory | `image` | `class` |
 //! | [`Memory`] | tensors in memory | any | any |
 //! | [`Cache`] | those of another data set, kept in memory | the same | the same |
@@ -26,8 +28,10 @@ mod mask;
 mod memory;
 mod missing_labels;
 mod mnist;
+mod multi_mnist;
 mod otsu;
 mod scene;
+mod school;
 mod select_tasks;
 mod shapes;
 mod silhouette;
@@ -50,6 +54,8 @@ pub use mask::WithMask;
 pub use memory::Memory;
 pub use missing_labels::MissingLabels;
 pub use mnist::Mnist;
+pub use multi_mnist::{MultiMnist, MultiMnistConfig};
+pub use school::School;
 pub use select_tasks::SelectTasks;
 pub use shapes::{Shapes, ShapesConfig};
 pub use spec::{Labels, Part, Spec, class_labels};

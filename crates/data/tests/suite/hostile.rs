@@ -3,9 +3,10 @@
 use std::io::Write;
 use std::path::Path;
 
+use candle_core::{DType, Device, Tensor};
 use flate2::{Compression, write::GzEncoder};
 use image::{ImageFormat, Rgb, RgbImage};
-use taskweave_data::{Cifar10, Dataset, ImageFolder, Mnist, Part};
+use taskweave_data::{Cifar10, Dataset, ImageFolder, Mnist, Part, School};
 use taskweave_kernels::{Error, Result};
 use tempfile::TempDir;
 
@@ -202,6 +203,99 @@ fn cifar_folder_without_batches() {
     let root = tempfile::tempdir().unwrap();
     let text = refusal(&root, Cifar10::open(root.path(), Part::Test));
     assert_eq!(text, ": expected test_batch.bin, found none");
+}
+
+// --------------------------------------------------------------------------------------------- school
+
+/// A file of two pupils, in which the tensors of the test take the places of the whole ones.
+fn school(changed: &[(&str, Tensor)]) -> TempDir {
+    let root = tempfile::tempdir().unwrap();
+    let whole = [
+        ("x", Tensor::ones((2, 28), DType::U8, &Device::Cpu).unwrap()),
+        ("y", Tensor::new(&[9f32, 30.0], &Device::Cpu).unwrap()),
+        ("task", Tensor::new(&[0u8, 138], &Device::Cpu).unwrap()),
+    ];
+    let tensors = whole.into_iter().chain(changed.iter().cloned()).collect();
+    candle_core::safetensors::save(&tensors, root.path().join("school.safetensors")).unwrap();
+    root
+}
+
+fn refused_school(name: &str, tensor: Tensor) -> String {
+    let root = school(&[(name, tensor)]);
+    let text = refusal(&root, School::open(root.path()));
+    text.strip_prefix("/school.safetensors: ").unwrap().to_string()
+}
+
+#[test]
+fn school_files_are_read_plain_or_compressed() {
+    let root = school(&[]);
+    let read = School::open(root.path()).unwrap();
+    assert_eq!((read.len(), read.schools()), (2, vec![0, 138]));
+    let path = root.path().join("school.safetensors");
+    let content = std::fs::read(&path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    write(root.path(), "school.safetensors.gz", &gzip(&content));
+    assert_eq!(School::open(root.path()).unwrap().len(), 2);
+}
+
+#[test]
+fn school_file_that_is_missing_or_something_else() {
+    let root = tempfile::tempdir().unwrap();
+    let text = refusal(&root, School::open(root.path()));
+    assert_eq!(text, "/school.safetensors: neither it nor its .gz is there");
+    write(root.path(), "school.safetensors", b"these are words");
+    let text = refusal(&root, School::open(root.path()));
+    assert!(text.starts_with("/school.safetensors: expected tensors in the safetensors format"), "{text}");
+}
+
+#[test]
+fn school_file_that_is_cut_off() {
+    let root = school(&[]);
+    let path = root.path().join("school.safetensors");
+    let whole = std::fs::read(&path).unwrap();
+    for length in [0, 7, 40, whole.len() / 2, whole.len() - 1] {
+        std::fs::write(&path, &whole[..length]).unwrap();
+        let text = refusal(&root, School::open(root.path()));
+        assert!(text.starts_with("/school.safetensors: expected tensors"), "{length} bytes: {text}");
+    }
+}
+
+#[test]
+fn school_file_without_one_of_its_tensors() {
+    let root = tempfile::tempdir().unwrap();
+    let x = Tensor::ones((2, 28), DType::U8, &Device::Cpu).unwrap();
+    candle_core::safetensors::save(&[("x", x)].into(), root.path().join("school.safetensors")).unwrap();
+    let text = refusal(&root, School::open(root.path()));
+    assert_eq!(text, "/school.safetensors: expected a tensor `y`, found none");
+}
+
+#[test]
+fn school_tensors_of_another_shape() {
+    let ones = |shape: &[usize], dtype| Tensor::ones(shape, dtype, &Device::Cpu).unwrap();
+    let pupils = "expected `x` of shape [pupils, 28], at least one pupil, found";
+    assert_eq!(refused_school("x", ones(&[2, 27], DType::U8)), format!("{pupils} [2, 27]"));
+    assert_eq!(refused_school("x", ones(&[0, 28], DType::U8)), format!("{pupils} [0, 28]"));
+    assert_eq!(refused_school("y", ones(&[3], DType::F32)), "expected `y` of shape [2], found [3]");
+    assert_eq!(
+        refused_school("task", ones(&[2, 1], DType::U8)),
+        "expected `task` of shape [2], found [2, 1]"
+    );
+}
+
+#[test]
+fn school_tensors_of_another_dtype() {
+    let ones = |shape: &[usize], dtype| Tensor::ones(shape, dtype, &Device::Cpu).unwrap();
+    assert_eq!(refused_school("x", ones(&[2, 28], DType::F32)), "expected `x` of U8, found F32");
+    assert_eq!(refused_school("y", ones(&[2], DType::F64)), "expected `y` of F32, found F64");
+    assert_eq!(refused_school("task", ones(&[2], DType::U32)), "expected `task` of U8, found U32");
+}
+
+#[test]
+fn school_numbers_out_of_range() {
+    let task = Tensor::new(&[0u8, 139], &Device::Cpu).unwrap();
+    assert_eq!(refused_school("task", task), "expected schools below 139 in `task`, found 139 at 1");
+    let y = Tensor::new(&[f32::NAN, 1.0], &Device::Cpu).unwrap();
+    assert_eq!(refused_school("y", y), "expected finite scores in `y`, found NaN at 0");
 }
 
 // --------------------------------------------------------------------------------------- image folder

@@ -1,8 +1,11 @@
 //! Real files, where `TASKWEAVE_DATA` says where they are.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use taskweave_data::{Dataset, ImageFolder, Mnist, Part, WithMask, dataset::class_labels};
+use taskweave_data::{
+    Dataset, ImageFolder, Mnist, MultiMnist, MultiMnistConfig, Part, School, WithMask, dataset::class_labels,
+};
 
 /// The folder, or nothing and a message where the variable is unset.
 fn real(folder: &str) -> Option<PathBuf> {
@@ -47,4 +50,58 @@ fn cifar10_photographs_have_classes_and_two_regions() {
         let front = mask.iter().sum::<u32>();
         assert!(0 < front && front < 1024, "{index}: {front} pixels");
     }
+}
+
+#[test]
+fn pairs_of_mnist_show_both_digits_and_keep_their_labels() {
+    let Some(root) = real("mnist") else { return };
+    let test = Arc::new(Mnist::open(&root, Part::Test).unwrap());
+    let pairs =
+        MultiMnist::new(test.clone(), MultiMnistConfig { len: 200, ..MultiMnistConfig::default() }).unwrap();
+    let pixels = |sample: &taskweave_data::Sample| {
+        sample.inputs["image"].squeeze(0).unwrap().to_vec2::<f32>().unwrap()
+    };
+    for index in 0..200 {
+        let (both, digits) =
+            (pairs.get(index).unwrap(), pairs.pair(index).unwrap().map(|i| test.get(i).unwrap()));
+        let (canvas, [left, right]) = (pixels(&both), [pixels(&digits[0]), pixels(&digits[1])]);
+        assert_eq!((canvas.len(), canvas[0].len()), (36, 36));
+        for (y, row) in canvas.iter().enumerate() {
+            for (x, &light) in row.iter().enumerate() {
+                let inside = |digit: &[Vec<f32>], y: Option<usize>, x: Option<usize>| {
+                    y.zip(x).and_then(|(y, x)| digit.get(y)?.get(x).copied()).unwrap_or(0.0)
+                };
+                let lower = inside(&right, y.checked_sub(8), x.checked_sub(8));
+                assert_eq!(light, inside(&left, Some(y), Some(x)).max(lower));
+            }
+        }
+        for (task, digit) in ["left", "right"].into_iter().zip(&digits) {
+            let class = |label: &taskweave_data::Label| label.value().to_scalar::<u32>().unwrap();
+            assert_eq!(class(&both.targets[task]), class(&digit.targets["class"]));
+        }
+    }
+}
+
+#[test]
+fn school_has_139_schools_and_the_columns_that_its_page_says() {
+    let Some(root) = real("school") else { return };
+    let school = School::open(root).unwrap();
+    assert_eq!((school.len(), school.spec().targets.len()), (15_362, 139));
+    let sizes = school.schools().iter().fold(vec![0; 139], |mut sizes, s| {
+        sizes[*s as usize] += 1;
+        sizes
+    });
+    assert_eq!((sizes.iter().min(), sizes.iter().max()), (Some(&22), Some(&251)));
+    let mut total = 0.0;
+    for index in 0..school.len() {
+        let sample = school.get(index).unwrap();
+        let pupil = sample.inputs["pupil"].to_vec1::<f32>().unwrap();
+        let sum = |from: usize, to: usize| pupil[from..to].iter().sum::<f32>();
+        for (from, to) in [(0, 3), (5, 7), (10, 21), (21, 24), (24, 27), (27, 28)] {
+            assert_eq!(sum(from, to), 1.0, "columns {from} to {to} of pupil {index}");
+        }
+        assert!(sum(7, 10) <= 1.0);
+        total += sample.targets.values().next().unwrap().value().to_vec1::<f32>().unwrap()[0];
+    }
+    assert!((total / 15_362.0 - 20.597).abs() < 0.01, "{total}");
 }
