@@ -3,11 +3,17 @@
 
 mod atomic;
 mod comparison;
+pub mod cotraining;
+pub mod gate;
+pub mod learner;
+mod nested;
+pub mod pool;
 pub mod rate;
 pub mod report;
 mod run;
 mod sampling;
 mod schedule;
+pub mod selector;
 mod step;
 mod trainer;
 

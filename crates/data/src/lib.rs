@@ -36,8 +36,8 @@ pub mod transform;
 
 pub use batch::Batch;
 pub use dataset::{
-    Cache, Cifar10, Dataset, ImageFolder, Images, Labels, Memory, Mnist, Part, SelectTasks, Shapes,
-    ShapesConfig, Spec, Subset, WithMask, read_image,
+    Cache, Cifar10, Dataset, ImageFolder, Images, Labels, Memory, Mfeat, Mnist, Part, SelectTasks, Shapes,
+    ShapesConfig, Spec, Subset, TwoMoons, TwoMoonsConfig, WebkbCourse, WithMask, read_image,
 };
 pub use loader::{Epoch, Last, Loader, LoaderBuilder, Order};
 pub use sample::{Label, Sample};

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use taskweave_kernels::{Error, Named, Result, Rng, State, Stateful};
 
 use super::Step;
+use crate::nested::{keep, pick};
 
 #[derive(Serialize, Deserialize)]
 struct Saved {
@@ -69,18 +70,4 @@ impl Step {
         self.done = saved.done;
         Ok(())
     }
-}
-
-/// Puts a part's tensors among the others, and returns its values.
-fn keep(tensors: &mut Named<candle_core::Tensor>, prefix: &str, part: State) -> Result<serde_json::Value> {
-    for (name, tensor) in part.tensors {
-        tensors.insert(format!("{prefix}{name}"), tensor)?;
-    }
-    Ok(part.values)
-}
-
-/// The state of a part.
-fn pick(state: &State, prefix: &str, values: &serde_json::Value) -> Result<State> {
-    let own = state.tensors.iter().filter_map(|(name, t)| Some((name.strip_prefix(prefix)?, t.clone())));
-    Ok(State { values: values.clone(), tensors: Named::new(own)? })
 }

@@ -7,6 +7,9 @@
 //! | [`Cifar10`] | binary batches | `image` | `class` |
 //! | [`Mnist`] | idx files, plain or .gz | `image` | `class` |
 //! | [`Images`] | bytes in memory | `image` | `class` |
+//! | [`TwoMoons`] | drawn from (seed, index) | `left`, `right` | `class` |
+//! | [`WebkbCourse`] | word counts from safetensors | `page`, `links` | `class` |
+//! | [`Mfeat`] | csv files, plain or .gz | `fou`, `fac`, … | `digit` |
 //! | [`Memory`] | tensors in memory | any | any |
 //! | [`Cache`] | those of another data set, kept in memory | the same | the same |
 //! | [`WithMask`] | those of an image data set | the same | the same and `mask` |
@@ -21,6 +24,7 @@ mod idx;
 mod images;
 mod mask;
 mod memory;
+mod mfeat;
 mod mnist;
 mod otsu;
 mod scene;
@@ -30,6 +34,8 @@ mod silhouette;
 mod spec;
 mod subset;
 mod texture;
+mod two_moons;
+mod webkb_course;
 
 use std::sync::Arc;
 
@@ -43,11 +49,14 @@ pub use folder::{ImageFolder, read_image};
 pub use images::Images;
 pub use mask::WithMask;
 pub use memory::Memory;
+pub use mfeat::Mfeat;
 pub use mnist::Mnist;
 pub use select_tasks::SelectTasks;
 pub use shapes::{Shapes, ShapesConfig};
 pub use spec::{Labels, Part, Spec, class_labels};
 pub use subset::Subset;
+pub use two_moons::{TwoMoons, TwoMoonsConfig};
+pub use webkb_course::WebkbCourse;
 
 pub(crate) use otsu::luminance;
 pub(crate) use spec::check_index;
