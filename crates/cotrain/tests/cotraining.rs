@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use taskweave_cotrain::cotraining::{
-    Advance, CoEm, CoRegularization, CoTraining, Committee, Coreg, Democratic, Em, Listener, Method, RoundRecord,
-    SelfTraining, Session, SessionBuilder, TriTraining, Watch,
+    Advance, CoEm, CoRegularization, CoTraining, Committee, Coreg, Democratic, Em, Listener, Method, Room, RoundRecord,
+    SelfTraining, Session, SessionBuilder, TriTraining, Turn, Watch,
 };
 use taskweave_cotrain::gate::{Gate, Verdict};
 use taskweave_cotrain::learner::{
     Answers, Coding, FromFn, GaussianNb, Knn, Learner, Lesson, Logistic, Matrix, Ridge, Views,
 };
-use taskweave_cotrain::pool::{Conflict, Pool, Quota};
+use taskweave_cotrain::pool::{Conflict, Pool, Proposal, Quota};
+use taskweave_cotrain::report::Report;
 use taskweave_cotrain::selector::{Agreement, Disagreement, Threshold};
 use taskweave_cotrain::Control;
 use taskweave_kernels::{Error, Result, Rng, State, Stateful};
@@ -182,7 +183,7 @@ fn a_quota_of_nothing_is_supervised() {
 struct Half;
 
 impl Method for Half {
-    fn lesson(&self, room: &taskweave_cotrain::cotraining::Room<'_>, _: &str) -> Result<Option<Lesson>> {
+    fn lesson(&self, room: &Room<'_>, _: &str) -> Result<Option<Lesson>> {
         Lesson::of_labels(CLASSES, room.pool.labeled().iter().take(5).map(|(s, label)| (*s, *label))).map(Some)
     }
 }
@@ -336,7 +337,7 @@ fn every_guess_says_who_made_it_when_and_how_sure() {
     assert_eq!((record.labeled, record.pseudo, record.unlabeled), (9, guesses.len(), 81 - guesses.len()));
     assert_eq!(record.agreement["left"]["left"], 1.0);
     assert_eq!(record.agreement["left"]["right"], record.agreement["right"]["left"]);
-    let page = session.history().panels(taskweave_cotrain::report::Report::new("page"), "here").unwrap();
+    let page = session.history().panels(Report::new("page"), "here").unwrap();
     let html = page.to_html().unwrap();
     for title in ["here: samples", "here: share of right guesses", "here: score on", "here: agreement at the end"] {
         assert!(html.contains(title), "{title}");
@@ -347,22 +348,19 @@ fn every_guess_says_who_made_it_when_and_how_sure() {
 struct Liar;
 
 impl Method for Liar {
-    fn prepare(
-        &mut self,
-        room: &mut taskweave_cotrain::cotraining::Room<'_>,
-    ) -> Result<taskweave_cotrain::cotraining::Turn> {
-        let proposals: Vec<_> = room.pool.unlabeled().iter().take(9).map(|&sample| taskweave_cotrain::pool::Proposal {
+    fn prepare(&mut self, room: &mut Room<'_>) -> Result<Turn> {
+        let lie = |&sample: &usize| Proposal {
             sample,
             label: ((sample + 1) % 3) as f64,
             confidence: 1.0,
             by: vec!["liar".into()],
-        });
-        let proposals: Vec<_> = proposals.collect();
+        };
+        let proposals: Vec<_> = room.pool.unlabeled().iter().take(9).map(lie).collect();
         room.pool.add(&proposals, room.round, None)?;
-        Ok(taskweave_cotrain::cotraining::Turn::Learn)
+        Ok(Turn::Learn)
     }
 
-    fn lesson(&self, room: &taskweave_cotrain::cotraining::Room<'_>, learner: &str) -> Result<Option<Lesson>> {
+    fn lesson(&self, room: &Room<'_>, learner: &str) -> Result<Option<Lesson>> {
         room.pool.lesson(learner).map(Some)
     }
 }
@@ -405,6 +403,23 @@ fn the_gate_goes_back_to_the_last_good_round_and_stops() {
         open.run().unwrap();
         assert_ne!(bits(&open), bits(&start), "without a gate the lies are believed");
     }
+}
+
+#[test]
+fn a_gate_fits_every_method() {
+    let gated = |builder: SessionBuilder| {
+        let mut session = builder.gate(Gate::unlabeled(3).unwrap()).rounds(3).build().unwrap();
+        session.run().unwrap();
+        let decisions: Vec<_> = session.history().rounds.iter().map(|record| record.decision.clone()).collect();
+        assert!(decisions.iter().all(|decision| decision.as_ref().is_some_and(|d| d.score.is_finite())));
+    };
+    gated(team(CLASSES, SelfTraining::default(), &["left"]));
+    gated(team(CLASSES, Em::default(), &["left"]));
+    gated(team(CLASSES, CoEm::default(), &["left", "right"]));
+    gated(team(CLASSES, TriTraining::default(), &["left", "right", "top"]));
+    gated(team(CLASSES, Democratic::default(), &["left", "right", "top"]));
+    gated(coregularized(CLASSES, 0.1));
+    gated(team(Answers::Value, Coreg::default(), &["left", "right"]));
 }
 
 #[test]

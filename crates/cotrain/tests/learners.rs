@@ -8,7 +8,7 @@ use taskweave_cotrain::learner::{
 use taskweave_cotrain::rate::{Cosine, RateConfig};
 use taskweave_heads::{HardSharing, MlpConfig, Network as Model, Params, Regression, Stage};
 use taskweave_kernels::optim::{Adam, OptimizerConfig};
-use taskweave_kernels::{Error, Named, Result, Rng, Target};
+use taskweave_kernels::{Error, Named, Result, Rng, Stateful, Target};
 use taskweave_loss::criterion::{Mse, SoftCrossEntropy};
 
 const CLASSES: Answers = Answers::Classes(3);
@@ -63,7 +63,7 @@ fn network(answers: Answers) -> Network {
         Answers::Classes(_) => step.criterion("own", SoftCrossEntropy),
         Answers::Value => step.criterion("own", Mse),
     };
-    let rate = RateConfig::Cosine(Cosine::new(60).unwrap()).build().unwrap();
+    let rate = RateConfig::Cosine(Cosine::new(60, 1e-4).unwrap()).build().unwrap();
     let learner = Network::new(step.build().unwrap(), ("x", "own"), answers).unwrap();
     learner.epochs(3).unwrap().batch_size(5).unwrap().rate(rate).rng(&rng)
 }

@@ -15,12 +15,28 @@ use crate::nested::{keep, pick};
 /// Sessions that differ in their random stream, or in anything else, and vote.
 ///
 /// # Example
-/// ```no_run
-/// # use taskweave_cotrain::cotraining::{Committee, Session};
-/// # fn session(draw: u64) -> taskweave_kernels::Result<Session> { unimplemented!() }
-/// let mut committee = Committee::new((0..7).map(session).collect::<Result<_, _>>()?)?;
+/// ```
+/// use std::sync::Arc;
+/// use taskweave_cotrain::cotraining::{CoTraining, Committee, Session};
+/// use taskweave_cotrain::learner::{Answers, GaussianNb, Views};
+/// use taskweave_cotrain::pool::Pool;
+/// use taskweave_data::{TwoMoons, TwoMoonsConfig};
+/// use taskweave_kernels::{Result, Rng};
+/// let views = Arc::new(Views::of_dataset(&TwoMoons::new(TwoMoonsConfig { len: 60, ..TwoMoonsConfig::default() })?)?);
+/// let pool = Pool::new(Answers::Classes(2), (0..6).map(|sample| (sample, (sample % 2) as f64)), 6..40)?;
+/// let session = |draw: u64| {
+///     Session::builder(views.clone(), pool.clone(), CoTraining::default().window(10)?)
+///         .learner("left", "left", GaussianNb::new(0.1)?)
+///         .learner("right", "right", GaussianNb::new(0.1)?)
+///         .rounds(5)
+///         .rng(&Rng::new(draw))
+///         .build()
+/// };
+/// let mut committee = Committee::new((0..3).map(session).collect::<Result<_>>()?)?;
 /// committee.run()?;
-/// let labels = committee.labels(&[17, 18])?;
+/// let shares = committee.predict(&[50])?;
+/// assert!((shares.row(0)?.iter().sum::<f64>() - 1.0).abs() < 1e-12);
+/// assert!(shares.row(0)?.iter().any(|share| *share > 0.6)); // two votes of three, at least
 /// # Ok::<(), taskweave_kernels::Error>(())
 /// ```
 pub struct Committee {

@@ -7,6 +7,19 @@ use super::RoundRecord;
 use crate::Control;
 
 /// What listens to a session: a progress bar, a log, a rule of one's own for stopping.
+///
+/// # Example
+/// Pause as soon as fewer than ten samples have no label.
+/// ```
+/// use taskweave_cotrain::Control;
+/// use taskweave_cotrain::cotraining::{Listener, RoundRecord};
+/// struct NearlyAll;
+/// impl Listener for NearlyAll {
+///     fn on_round(&mut self, record: &RoundRecord) -> taskweave_kernels::Result<Control> {
+///         Ok(if record.unlabeled < 10 { Control::Stop } else { Control::Continue })
+///     }
+/// }
+/// ```
 pub trait Listener {
     /// Before the first round that is still to come, of `rounds` in all.
     ///

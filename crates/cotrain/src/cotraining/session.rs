@@ -10,7 +10,7 @@ use super::vote::agreement;
 use super::{Listener, Method, Room, RoundRecord, Rounds, Silent, Team, Turn};
 use crate::Control;
 use crate::gate::{Gate, Verdict, score};
-use crate::learner::{Matrix, Views};
+use crate::learner::{Answers, Matrix, Views};
 use crate::nested::{keep, pick};
 use crate::pool::Pool;
 
@@ -243,12 +243,11 @@ impl Session {
             decision: None,
         };
         let Some(watch) = &self.watch else { return Ok(record) };
-        let guesses = self.pool.pseudo().iter();
-        let right: Vec<bool> =
-            guesses.filter_map(|(sample, guess)| Some(*watch.truth.get(sample)? == guess.label)).collect();
-        record.precision = (!right.is_empty())
-            .then(|| right.iter().filter(|right| **right).count() as f64 / right.len() as f64);
         let answers = self.pool.answers();
+        record.precision = match answers {
+            Answers::Classes(_) => self.precision(watch),
+            Answers::Value => None,
+        };
         let said = self.team.predict(&self.views, &self.pool.without_given_label())?;
         record.agreement = said.map(|_, a| said.map(|_, b| agreement(a, b, answers)));
         if !watch.test.is_empty() {
@@ -258,6 +257,15 @@ impl Session {
             record.scores.insert(TOGETHER, score(&self.method.combine(&said, answers)?, labels(), answers))?;
         }
         Ok(record)
+    }
+
+    /// The share of guessed labels that are right, of those whose truth is known.
+    fn precision(&self, watch: &Watch) -> Option<f64> {
+        let guesses = self.pool.pseudo().iter();
+        let right: Vec<bool> =
+            guesses.filter_map(|(sample, guess)| Some(*watch.truth.get(sample)? == guess.label)).collect();
+        let count = right.iter().filter(|right| **right).count();
+        (!right.is_empty()).then(|| count as f64 / right.len() as f64)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use taskweave_data::{Dataset, ImageFolder, Mnist, Part, WithMask, dataset::class_labels};
+use taskweave_data::{Dataset, ImageFolder, Mfeat, Mnist, Part, WebkbCourse, WithMask, dataset::class_labels};
 
 /// The folder, or nothing and a message where the variable is unset.
 fn real(folder: &str) -> Option<PathBuf> {
@@ -47,4 +47,23 @@ fn cifar10_photographs_have_classes_and_two_regions() {
         let front = mask.iter().sum::<u32>();
         assert!(0 < front && front < 1024, "{index}: {front} pixels");
     }
+}
+
+#[test]
+fn webkb_course_pages_are_complete() {
+    let Some(root) = real("webkb_course") else { return };
+    let data = WebkbCourse::open(root).unwrap();
+    assert_eq!((data.spec().inputs["page"][0], data.spec().inputs["links"][0]), (2949, 334));
+    let classes = class_labels(&data, "class").unwrap();
+    assert_eq!((classes.len(), classes.iter().sum::<u32>()), (1051, 230));
+}
+
+#[test]
+fn mfeat_views_are_aligned() {
+    let Some(root) = real("mfeat") else { return };
+    let views = ["fou", "fac", "kar", "pix", "zer", "mor"];
+    let data = Mfeat::open(root, &views).unwrap();
+    assert_eq!(views.map(|view| data.spec().inputs[view][0]), [76, 216, 64, 240, 47, 6]);
+    let digits = class_labels(&data, "digit").unwrap();
+    assert!((0..10).all(|digit| digits.iter().filter(|&&d| d == digit).count() == 200));
 }
