@@ -1,7 +1,8 @@
 //! What is compared.
 
 use taskweave::cotrain::cotraining::{
-    CoEm, CoTraining, Committee, Em, Method, Rounds, SelfTraining, Session, SessionBuilder, TriTraining, Watch,
+    CoEm, CoTraining, Committee, Em, Method, Rounds, SelfTraining, Session, SessionBuilder, TriTraining,
+    Watch,
 };
 use taskweave::cotrain::gate::Gate;
 use taskweave::cotrain::selector::Agreement;
@@ -77,7 +78,10 @@ impl Approach {
         let mut committee = Committee::new(sessions.collect::<Result<_>>()?)?;
         committee.run()?;
         let labels = committee.labels(&split.test)?;
-        let wrong = labels.iter().zip(&split.test).filter(|(label, sample)| **label != problem.classes[**sample] as f64);
+        let wrong = labels
+            .iter()
+            .zip(&split.test)
+            .filter(|(label, sample)| **label != problem.classes[**sample] as f64);
         let sessions = committee.sessions();
         let history = sessions[0].history().clone();
         Ok(Outcome {
@@ -109,7 +113,12 @@ impl Approach {
 }
 
 /// One learner per view.
-fn team(problem: &Problem, split: &Split, method: impl Method + 'static, views: &[&str]) -> Result<SessionBuilder> {
+fn team(
+    problem: &Problem,
+    split: &Split,
+    method: impl Method + 'static,
+    views: &[&str],
+) -> Result<SessionBuilder> {
     let mut session = Session::builder(split.views.clone(), split.pool.clone(), method);
     for view in views {
         session = session.boxed_learner(view, view, problem.learner()?);

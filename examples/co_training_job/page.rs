@@ -24,7 +24,8 @@ pub fn table(found: &Found<'_>, seconds: f64) -> Result<Table> {
         for approach in Approach::ALL {
             let errors = errors(outcomes, approach);
             let worse = errors.iter().zip(&supervised).filter(|(error, start)| error > start).count();
-            let precision: Vec<f64> = of(outcomes, approach).filter_map(|o| Some(100.0 * o.precision?)).collect();
+            let precision: Vec<f64> =
+                of(outcomes, approach).filter_map(|o| Some(100.0 * o.precision?)).collect();
             let mut metrics = Named::new([("test error %", errors), ("splits worse", vec![worse as f64])])?;
             if !precision.is_empty() {
                 metrics.insert("right guesses %", precision)?;

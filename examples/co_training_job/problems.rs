@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use taskweave::cotrain::learner::{Answers, Learner, Logistic, Matrix, MultinomialNb, Views};
+use taskweave::cotrain::learner::{Answers, GaussianNb, Learner, Matrix, MultinomialNb, Views};
 use taskweave::cotrain::pool::Pool;
 use taskweave::data::dataset::class_labels;
 use taskweave::data::{Mfeat, TwoMoons, TwoMoonsConfig, WebkbCourse};
@@ -46,7 +46,16 @@ pub fn two_moons() -> Result<Problem> {
     let views = ["left", "right"];
     let matrices = matrices(&data, views)?;
     let (name, kind) = ("two moons".into(), Kind::Numbers);
-    Ok(Problem { name, views, bound: f64::INFINITY, rarely_worse: false, matrices, classes, labels: [3, 3], kind })
+    Ok(Problem {
+        name,
+        views,
+        bound: f64::INFINITY,
+        rarely_worse: false,
+        matrices,
+        classes,
+        labels: [3, 3],
+        kind,
+    })
 }
 
 /// WebKB course pages: 3 labeled courses and 9 others, as Blum and Mitchell have it.
@@ -83,7 +92,16 @@ fn pair(root: &Path, views: [&'static str; 2], (digits, bound): ([u32; 2], f64))
     };
     let name = format!("{}/{} {}-{}", views[0], views[1], digits[0], digits[1]);
     let matrices = [rows(&a)?, rows(&b)?];
-    Ok(Problem { name, views, bound, rarely_worse: false, matrices, classes, labels: [2, 2], kind: Kind::Numbers })
+    Ok(Problem {
+        name,
+        views,
+        bound,
+        rarely_worse: false,
+        matrices,
+        classes,
+        labels: [2, 2],
+        kind: Kind::Numbers,
+    })
 }
 
 fn matrices(data: &dyn Dataset, views: [&str; 2]) -> Result<[Matrix; 2]> {
@@ -97,14 +115,16 @@ impl Problem {
         let mut rng = Rng::new(seed).fork("split");
         let (mut labeled, mut unlabeled, mut test) = (Vec::new(), Vec::new(), Vec::new());
         for (class, labels) in self.labels.into_iter().enumerate() {
-            let mut samples: Vec<usize> = (0..self.classes.len()).filter(|&s| self.classes[s] == class).collect();
+            let mut samples: Vec<usize> =
+                (0..self.classes.len()).filter(|&s| self.classes[s] == class).collect();
             rng.shuffle(&mut samples);
             let rest = samples.split_off((samples.len() as f64 / 4.0).round() as usize);
             test.extend(samples);
             labeled.extend(rest[..labels].iter().map(|&sample| (sample, class as f64)));
             unlabeled.extend(&rest[labels..]);
         }
-        let train: Vec<usize> = labeled.iter().map(|(sample, _)| *sample).chain(unlabeled.iter().copied()).collect();
+        let train: Vec<usize> =
+            labeled.iter().map(|(sample, _)| *sample).chain(unlabeled.iter().copied()).collect();
         let scaled = |view: &Matrix| match self.kind {
             Kind::Counts => Ok(view.clone()),
             Kind::Numbers => view.standardized(&train),
@@ -119,7 +139,7 @@ impl Problem {
     pub fn learner(&self) -> Result<Box<dyn Learner>> {
         Ok(match self.kind {
             Kind::Counts => Box::new(MultinomialNb::new(0.2)?),
-            Kind::Numbers => Box::new(Logistic::new(0.1)?),
+            Kind::Numbers => Box::new(GaussianNb::new(1.0)?),
         })
     }
 }

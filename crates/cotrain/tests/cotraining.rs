@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use taskweave_cotrain::Control;
 use taskweave_cotrain::cotraining::{
-    Advance, CoEm, CoRegularization, CoTraining, Committee, Coreg, Democratic, Em, Listener, Method, Room, RoundRecord,
-    SelfTraining, Session, SessionBuilder, TriTraining, Turn, Watch,
+    Advance, CoEm, CoRegularization, CoTraining, Committee, Coreg, Democratic, Em, Listener, Method, Room,
+    RoundRecord, SelfTraining, Session, SessionBuilder, TriTraining, Turn, Watch,
 };
 use taskweave_cotrain::gate::{Gate, Verdict};
 use taskweave_cotrain::learner::{
@@ -13,7 +14,6 @@ use taskweave_cotrain::learner::{
 use taskweave_cotrain::pool::{Conflict, Pool, Proposal, Quota};
 use taskweave_cotrain::report::Report;
 use taskweave_cotrain::selector::{Agreement, Disagreement, Threshold};
-use taskweave_cotrain::Control;
 use taskweave_kernels::{Error, Result, Rng, State, Stateful};
 
 const N: usize = 120;
@@ -22,7 +22,8 @@ const N: usize = 120;
 fn views() -> Arc<Views> {
     let view = |name: &str| {
         let mut rng = Rng::new(4).fork(name);
-        let value = |s: usize, f: usize, rng: &mut Rng| 1.5 * f64::from(u8::from(s % 3 == f)) + 0.7 * rng.normal();
+        let value =
+            |s: usize, f: usize, rng: &mut Rng| 1.5 * f64::from(u8::from(s % 3 == f)) + 0.7 * rng.normal();
         let values = (0..N).flat_map(|s| (0..3).map(|f| value(s, f, &mut rng)).collect::<Vec<_>>()).collect();
         (name.to_string(), Matrix::new(N, 3, values).unwrap())
     };
@@ -56,7 +57,8 @@ fn logistic() -> Logistic {
 
 /// Learners left and right, and perhaps top.
 fn team(answers: Answers, method: impl Method + 'static, views_of: &[&str]) -> SessionBuilder {
-    let mut builder = Session::builder(views(), pool(answers), method).watch(watch(answers)).rng(&Rng::new(2));
+    let mut builder =
+        Session::builder(views(), pool(answers), method).watch(watch(answers)).rng(&Rng::new(2));
     for view in views_of {
         let learner: Box<dyn Learner> = match answers {
             Answers::Classes(_) => Box::new(logistic()),
@@ -78,7 +80,9 @@ type Make = fn() -> Session;
 
 fn rows() -> Vec<(&'static str, Make)> {
     vec![
-        ("CoTraining", || team(CLASSES, CoTraining::default(), &["left", "right"]).rounds(4).build().unwrap()),
+        ("CoTraining", || {
+            team(CLASSES, CoTraining::default(), &["left", "right"]).rounds(4).build().unwrap()
+        }),
         ("CoTraining, three views, vote", || {
             let method = CoTraining::default().conflict(Conflict::Vote).window(20).unwrap();
             team(CLASSES, method, &["left", "right", "top"]).rounds(4).build().unwrap()
@@ -94,8 +98,12 @@ fn rows() -> Vec<(&'static str, Make)> {
         }),
         ("SelfTraining", || team(CLASSES, SelfTraining::default(), &["left"]).rounds(4).build().unwrap()),
         ("Em", || team(CLASSES, Em::new(0.5).unwrap(), &["left"]).rounds(4).build().unwrap()),
-        ("CoEm", || team(CLASSES, CoEm::new(0.5).unwrap(), &["left", "right", "top"]).rounds(4).build().unwrap()),
-        ("TriTraining", || team(CLASSES, TriTraining::default(), &["left", "right", "top"]).rounds(5).build().unwrap()),
+        ("CoEm", || {
+            team(CLASSES, CoEm::new(0.5).unwrap(), &["left", "right", "top"]).rounds(4).build().unwrap()
+        }),
+        ("TriTraining", || {
+            team(CLASSES, TriTraining::default(), &["left", "right", "top"]).rounds(5).build().unwrap()
+        }),
         ("Democratic", || {
             team(CLASSES, Democratic::new(0.5).unwrap(), &["left", "right", "top"]).rounds(5).build().unwrap()
         }),
@@ -144,7 +152,8 @@ fn every_method_learns_something_and_none_loses_much() {
     for (name, make) in rows() {
         let mut session = make();
         session.run().unwrap();
-        let scores: Vec<f64> = session.history().rounds.iter().map(|record| record.scores["together"]).collect();
+        let scores: Vec<f64> =
+            session.history().rounds.iter().map(|record| record.scores["together"]).collect();
         let (first, last) = (scores[0], scores[scores.len() - 1]);
         assert!(scores.len() > 1, "{name} has no round");
         assert!(last > first - 0.11, "{name}: {scores:?}");
@@ -163,8 +172,12 @@ fn a_quota_of_nothing_is_supervised() {
     };
     let none = Quota::PerClass(vec![0; 3]);
     let methods: [Box<dyn Fn() -> SessionBuilder>; 5] = [
-        Box::new(|| team(CLASSES, CoTraining::default().quota(Quota::PerClass(vec![0; 3])), &["left", "right"])),
-        Box::new(|| team(CLASSES, CoTraining::default().quota(none.clone()).selector(Agreement), &["left", "right"])),
+        Box::new(|| {
+            team(CLASSES, CoTraining::default().quota(Quota::PerClass(vec![0; 3])), &["left", "right"])
+        }),
+        Box::new(|| {
+            team(CLASSES, CoTraining::default().quota(none.clone()).selector(Agreement), &["left", "right"])
+        }),
         Box::new(|| team(CLASSES, CoEm::new(0.0).unwrap(), &["left", "right"])),
         Box::new(|| {
             let none = Threshold::new(1.1).unwrap();
@@ -184,7 +197,8 @@ struct Half;
 
 impl Method for Half {
     fn lesson(&self, room: &Room<'_>, _: &str) -> Result<Option<Lesson>> {
-        Lesson::of_labels(CLASSES, room.pool.labeled().iter().take(5).map(|(s, label)| (*s, *label))).map(Some)
+        Lesson::of_labels(CLASSES, room.pool.labeled().iter().take(5).map(|(s, label)| (*s, *label)))
+            .map(Some)
     }
 }
 
@@ -248,7 +262,8 @@ fn labels_of_any_coding_give_the_same_result() {
             .unwrap();
         session.run().unwrap();
         let said = session.labels(&test()).unwrap();
-        let right = said.iter().zip(test()).map(|(c, s)| *coding.label(*c as usize).unwrap() == of(s % 3)).collect();
+        let right =
+            said.iter().zip(test()).map(|(c, s)| *coding.label(*c as usize).unwrap() == of(s % 3)).collect();
         (right, classes)
     }
     let numbers = predicted(|class| class);
@@ -278,9 +293,14 @@ fn what_a_method_cannot_work_on_is_a_typed_error() {
     let far = Pool::new(CLASSES, [(0, 0.0), (1, 1.0)], N..N + 2).unwrap();
     let far = Session::builder(views(), far, SelfTraining::default()).learner("left", "left", logistic());
     assert!(refused(far), "samples that the views do not have");
-    let blind = Session::builder(views(), pool(CLASSES), SelfTraining::default()).learner("a", "bottom", logistic());
+    let blind =
+        Session::builder(views(), pool(CLASSES), SelfTraining::default()).learner("a", "bottom", logistic());
     assert!(matches!(blind.build(), Err(Error::Unknown { .. })));
-    let named = Session::builder(views(), pool(CLASSES), SelfTraining::default()).learner("together", "left", logistic());
+    let named = Session::builder(views(), pool(CLASSES), SelfTraining::default()).learner(
+        "together",
+        "left",
+        logistic(),
+    );
     assert!(matches!(named.build(), Err(Error::Name { .. })));
     let unequal = [("a", Matrix::new(2, 1, vec![0.0; 2])), ("b", Matrix::new(3, 1, vec![0.0; 3]))];
     assert!(matches!(Views::new(unequal.map(|(n, m)| (n, m.unwrap()))), Err(Error::Shape { .. })));
@@ -290,7 +310,9 @@ fn what_a_method_cannot_work_on_is_a_typed_error() {
 
 #[test]
 fn a_prediction_that_is_not_finite_names_its_learner() {
-    let predict = |_: &(), _: &Matrix, samples: &[usize]| Matrix::new(samples.len(), 3, vec![f64::NAN; 3 * samples.len()]);
+    let predict = |_: &(), _: &Matrix, samples: &[usize]| {
+        Matrix::new(samples.len(), 3, vec![f64::NAN; 3 * samples.len()])
+    };
     let broken = FromFn::new((), |_: &mut (), _: &Matrix, _: &Lesson| Ok(()), predict);
     let mut session = Session::builder(views(), pool(CLASSES), CoTraining::default())
         .learner("left", "left", logistic())
@@ -299,22 +321,26 @@ fn a_prediction_that_is_not_finite_names_its_learner() {
         .unwrap();
     let error = session.run().unwrap_err();
     assert!(matches!(&error, Error::NonFinite { name, .. } if name == "broken"), "{error}");
-    let wide = |_: &(), _: &Matrix, samples: &[usize]| Matrix::new(samples.len(), 4, vec![0.25; 4 * samples.len()]);
+    let wide =
+        |_: &(), _: &Matrix, samples: &[usize]| Matrix::new(samples.len(), 4, vec![0.25; 4 * samples.len()]);
     let wide = FromFn::new((), |_: &mut (), _: &Matrix, _: &Lesson| Ok(()), wide);
-    let mut session =
-        Session::builder(views(), pool(CLASSES), SelfTraining::default()).learner("wide", "left", wide).build().unwrap();
+    let mut session = Session::builder(views(), pool(CLASSES), SelfTraining::default())
+        .learner("wide", "left", wide)
+        .build()
+        .unwrap();
     assert!(matches!(session.run(), Err(Error::Shape { .. })));
 }
 
 #[test]
 fn fewer_unlabeled_samples_than_the_window_still_run_until_none_is_left() {
     let pool = Pool::new(CLASSES, (0..9).map(|s| (s, truth(CLASSES, s))), 9..29).unwrap();
-    let mut session = Session::builder(views(), pool, CoTraining::default().conflict(Conflict::MostConfident))
-        .learner("left", "left", logistic())
-        .learner("right", "right", logistic())
-        .rounds(50)
-        .build()
-        .unwrap();
+    let mut session =
+        Session::builder(views(), pool, CoTraining::default().conflict(Conflict::MostConfident))
+            .learner("left", "left", logistic())
+            .learner("right", "right", logistic())
+            .rounds(50)
+            .build()
+            .unwrap();
     session.run().unwrap();
     let last = session.history().rounds.last().unwrap();
     assert!(last.round < 50 && last.unlabeled < 3, "{last:?}");
@@ -339,7 +365,9 @@ fn every_guess_says_who_made_it_when_and_how_sure() {
     assert_eq!(record.agreement["left"]["right"], record.agreement["right"]["left"]);
     let page = session.history().panels(Report::new("page"), "here").unwrap();
     let html = page.to_html().unwrap();
-    for title in ["here: samples", "here: share of right guesses", "here: score on", "here: agreement at the end"] {
+    for title in
+        ["here: samples", "here: share of right guesses", "here: score on", "here: agreement at the end"]
+    {
         assert!(html.contains(title), "{title}");
     }
 }
@@ -410,7 +438,8 @@ fn a_gate_fits_every_method() {
     let gated = |builder: SessionBuilder| {
         let mut session = builder.gate(Gate::unlabeled(3).unwrap()).rounds(3).build().unwrap();
         session.run().unwrap();
-        let decisions: Vec<_> = session.history().rounds.iter().map(|record| record.decision.clone()).collect();
+        let decisions: Vec<_> =
+            session.history().rounds.iter().map(|record| record.decision.clone()).collect();
         assert!(decisions.iter().all(|decision| decision.as_ref().is_some_and(|d| d.score.is_finite())));
     };
     gated(team(CLASSES, SelfTraining::default(), &["left"]));
@@ -431,12 +460,15 @@ fn a_committee_says_what_most_of_its_sessions_say_and_resumes() {
     let make = || Committee::new((0..3).map(session).collect()).unwrap();
     let mut whole = make();
     whole.run().unwrap();
-    let votes: Vec<Vec<f64>> = whole.sessions().iter().map(|session| session.labels(&test()).unwrap()).collect();
+    let votes: Vec<Vec<f64>> =
+        whole.sessions().iter().map(|session| session.labels(&test()).unwrap()).collect();
     assert!(votes.iter().any(|vote| *vote != votes[0]), "the draws differ");
     let labels = whole.labels(&test()).unwrap();
     for (place, label) in labels.iter().enumerate() {
         let same = votes.iter().filter(|vote| vote[place] == *label).count();
-        assert!(same >= 2 || (0..3).all(|class| votes.iter().filter(|v| v[place] == class as f64).count() == 1));
+        assert!(
+            same >= 2 || (0..3).all(|class| votes.iter().filter(|v| v[place] == class as f64).count() == 1)
+        );
     }
     let mut killed = make();
     for _ in 0..13 {
@@ -472,7 +504,8 @@ fn a_listener_hears_every_round_and_can_pause_the_session() {
 fn em_with_naive_bayes_uses_what_has_no_label() {
     // Two normal classes at ±2; the labels are far from their centers, the unlabeled samples show where these are.
     let mut rng = Rng::new(0);
-    let values: Vec<f64> = (0..200).map(|s| if s % 2 == 0 { -2.0 } else { 2.0 } + 0.5 * rng.normal()).collect();
+    let values: Vec<f64> =
+        (0..200).map(|s| if s % 2 == 0 { -2.0 } else { 2.0 } + 0.5 * rng.normal()).collect();
     let values = [vec![-1.0, 0.2, 0.0, 4.5], values].concat();
     let views = Arc::new(Views::new([("x", Matrix::new(204, 1, values).unwrap())]).unwrap());
     let pool = Pool::new(Answers::Classes(2), [(0, 0.0), (1, 0.0), (2, 1.0), (3, 1.0)], 4..104).unwrap();

@@ -3,7 +3,8 @@
 use candle_core::{DType, Device, Tensor};
 use taskweave_cotrain::Step;
 use taskweave_cotrain::learner::{
-    Answers, Coding, FromFn, GaussianNb, Knn, Learner, Lesson, Logistic, Matrix, MultinomialNb, Network, Ridge,
+    Answers, Coding, FromFn, GaussianNb, Knn, Learner, Lesson, Logistic, Matrix, MultinomialNb, Network,
+    Ridge,
 };
 use taskweave_cotrain::rate::{Cosine, RateConfig};
 use taskweave_heads::{HardSharing, MlpConfig, Network as Model, Params, Regression, Stage};
@@ -30,10 +31,13 @@ fn rows() -> Vec<Row> {
         row("Ridge, classes", || Box::new(Ridge::new(0.5).unwrap()), CLASSES),
         row("Ridge, values", || Box::new(Ridge::default()), Answers::Value),
         row("Knn, values", || Box::new(Knn::default()), Answers::Value),
-        row("Knn, classes", || Box::new(Knn::new(4, 3.0).unwrap()), CLASSES),
+        row("Knn, classes", || Box::new(Knn::new(7, 3.0).unwrap()), CLASSES),
         row("FromFn", || Box::new(mean()), Answers::Value),
         Row { forgets: false, ..row("Network, classes", || Box::new(network(CLASSES)), CLASSES) },
-        Row { forgets: false, ..row("Network, values", || Box::new(network(Answers::Value)), Answers::Value) },
+        Row {
+            forgets: false,
+            ..row("Network, values", || Box::new(network(Answers::Value)), Answers::Value)
+        },
     ]
 }
 
@@ -42,7 +46,8 @@ fn mean() -> impl Learner {
         *mean = lesson.iter().map(|(_, t, weight)| weight * t[0]).sum::<f64>() / lesson.weight();
         Ok(())
     };
-    let predict = |mean: &f64, _: &Matrix, samples: &[usize]| Matrix::new(samples.len(), 1, vec![*mean; samples.len()]);
+    let predict =
+        |mean: &f64, _: &Matrix, samples: &[usize]| Matrix::new(samples.len(), 1, vec![*mean; samples.len()]);
     FromFn::new(0.0, learn, predict)
 }
 
@@ -182,15 +187,27 @@ fn what_cannot_be_learned_or_said_is_a_typed_error() {
     for row in rows() {
         let mut learner = (row.make)();
         if row.forgets && row.name != "FromFn" {
-            assert!(matches!(learner.predict(&view(), &[0]), Err(Error::Parameter { .. })), "{}: too early", row.name);
+            assert!(
+                matches!(learner.predict(&view(), &[0]), Err(Error::Parameter { .. })),
+                "{}: too early",
+                row.name
+            );
         }
         if row.name == "FromFn" {
             continue;
         }
         let missing = lesson(row.answers, 28..31);
-        assert!(matches!(learner.learn(&view(), &missing), Err(Error::Parameter { .. })), "{}: no sample", row.name);
+        assert!(
+            matches!(learner.learn(&view(), &missing), Err(Error::Parameter { .. })),
+            "{}: no sample",
+            row.name
+        );
         learner.learn(&view(), &lesson(row.answers, 0..12)).unwrap();
-        assert!(matches!(learner.predict(&view(), &[30]), Err(Error::Parameter { .. })), "{}: no sample", row.name);
+        assert!(
+            matches!(learner.predict(&view(), &[30]), Err(Error::Parameter { .. })),
+            "{}: no sample",
+            row.name
+        );
         let narrow = Matrix::new(1, 2, vec![1.0, 2.0]).unwrap();
         assert!(matches!(learner.predict(&narrow, &[0]), Err(Error::Shape { .. })), "{}: narrow", row.name);
     }
@@ -214,7 +231,10 @@ fn a_learner_is_not_restored_into_one_of_other_parameters() {
 fn parameters_out_of_range_are_refused() {
     for bad in [0.0, -1.0, f64::NAN, f64::INFINITY] {
         assert!(MultinomialNb::new(bad).is_err() && GaussianNb::new(bad).is_err(), "{bad}");
-        assert!(Logistic::new(bad).is_err() && Ridge::new(bad).is_err() && Knn::new(1, bad).is_err(), "{bad}");
+        assert!(
+            Logistic::new(bad).is_err() && Ridge::new(bad).is_err() && Knn::new(1, bad).is_err(),
+            "{bad}"
+        );
     }
     assert!(Knn::new(0, 2.0).is_err());
 }
@@ -240,7 +260,8 @@ fn logistic_regression_is_at_its_minimum() {
     // Central differences of the mean loss plus λ/2 ‖W‖² around the saved weights are 0 in every direction.
     let mut learner = Logistic::new(0.05).unwrap();
     learner.learn(&view(), &lesson(CLASSES, 0..20)).unwrap();
-    let weights: Vec<f64> = learner.save().unwrap().tensors["weights"].flatten_all().unwrap().to_vec1().unwrap();
+    let weights: Vec<f64> =
+        learner.save().unwrap().tensors["weights"].flatten_all().unwrap().to_vec1().unwrap();
     let objective = |w: &[f64]| {
         let view = view();
         let loss = |s: usize| {
@@ -311,7 +332,11 @@ fn a_task_of_a_network_learns_beside_the_others_and_missing_labels_weigh_nothing
     assert_eq!(bits(&all(&none)), bits(&all(&alone)), "labels of weight 0 change nothing");
     let mut both = network(CLASSES).also("other", others(20..30)).unwrap();
     both.learn(&view(), &lesson(CLASSES, 0..12)).unwrap();
-    assert_ne!(head(&both, "other"), head(&fresh, "other"), "samples outside of the lesson teach the other task");
+    assert_ne!(
+        head(&both, "other"),
+        head(&fresh, "other"),
+        "samples outside of the lesson teach the other task"
+    );
     assert_ne!(bits(&all(&both)), bits(&all(&alone)), "and with it the shared trunk");
 }
 

@@ -52,9 +52,11 @@ impl Committee {
         let answers = sessions.first().map(|session| session.pool().answers());
         let answers = answers.ok_or_else(|| Error::parameter("sessions", "at least one", 0))?;
         match sessions.iter().find(|session| session.pool().answers() != answers) {
-            Some(odd) => {
-                Err(Error::parameter("labels of a session", format!("{answers:?}"), format!("{:?}", odd.pool().answers())))
-            }
+            Some(odd) => Err(Error::parameter(
+                "labels of a session",
+                format!("{answers:?}"),
+                format!("{:?}", odd.pool().answers()),
+            )),
             None => Ok(Self { sessions }),
         }
     }
@@ -87,7 +89,11 @@ impl Committee {
     /// # Errors
     /// Those of the learners.
     pub fn predict(&self, samples: &[usize]) -> Result<Matrix> {
-        let said = self.sessions.iter().enumerate().map(|(i, session)| Ok((i.to_string(), session.predict(samples)?)));
+        let said = self
+            .sessions
+            .iter()
+            .enumerate()
+            .map(|(i, session)| Ok((i.to_string(), session.predict(samples)?)));
         let said = Named::new(said.collect::<Result<Vec<_>>>()?)?;
         match self.answers() {
             Answers::Classes(classes) => majority(&said, &vec![1.0; said.len()], classes),

@@ -52,7 +52,12 @@ impl Coreg {
     }
 
     /// The proposal of one learner, if any lowers its error.
-    fn best(&self, room: &mut Room<'_>, (name, order): (&str, f64), window: &[usize]) -> Result<Option<Proposal>> {
+    fn best(
+        &self,
+        room: &mut Room<'_>,
+        (name, order): (&str, f64),
+        window: &[usize],
+    ) -> Result<Option<Proposal>> {
         let lesson = room.pool.lesson(name)?;
         let said = room.team.predict_by(name, room.views, window)?;
         let view = room.views.require(&room.team.members().require("learner", name)?.view)?;

@@ -64,7 +64,8 @@ impl Democratic {
         let said = room.team.predict(room.views, &labeled)?;
         let interval = |said: &Matrix| {
             let labels = room.pool.labeled().values();
-            let right = said.iter().zip(labels).filter(|(row, label)| likeliest(row) as f64 == **label).count();
+            let right =
+                said.iter().zip(labels).filter(|(row, label)| likeliest(row) as f64 == **label).count();
             wilson(right as f64, labeled.len() as f64, self.z)
         };
         Ok(said.values().map(interval).collect())
@@ -94,7 +95,8 @@ impl Method for Democratic {
         let said = room.team.predict(room.views, &open)?;
         let mut offers: Vec<BTreeMap<usize, f64>> = vec![BTreeMap::new(); weights.len()];
         for (place, &sample) in open.iter().enumerate() {
-            let votes = said.values().map(|said| said.row(place).map(likeliest)).collect::<Result<Vec<_>>>()?;
+            let votes =
+                said.values().map(|said| said.row(place).map(likeliest)).collect::<Result<Vec<_>>>()?;
             let Some(class) = elected(&votes, &weights, room.pool.answers().width()) else { continue };
             let outvoted = offers.iter_mut().zip(&votes).filter(|(_, vote)| **vote != class);
             outvoted.for_each(|(offer, _)| {
@@ -125,7 +127,8 @@ impl Method for Democratic {
         let rows = predictions.values().next().map_or(0, Matrix::rows);
         let mut said = Vec::with_capacity(rows);
         for row in 0..rows {
-            let votes = predictions.values().map(|p| p.row(row).map(likeliest)).collect::<Result<Vec<_>>>()?;
+            let votes =
+                predictions.values().map(|p| p.row(row).map(likeliest)).collect::<Result<Vec<_>>>()?;
             said.push(shares(&votes, &weights, answers.width()));
         }
         Matrix::of_rows(&said)

@@ -23,21 +23,37 @@ impl Rounds {
         let last = self.rounds.last();
         let scores: Vec<&str> = last.map(|record| record.scores.names().collect()).unwrap_or_default();
         let count = |f: fn(&RoundRecord) -> usize| move |record: &RoundRecord| Some(f(record) as f64);
-        let mut page = self.figure(page, &format!("{name}: samples"), &[
-            ("with a guessed label", &count(|record| record.pseudo)),
-            ("without a label", &count(|record| record.unlabeled)),
-        ]);
-        page = self.figure(page, &format!("{name}: share of right guesses"), &[("all so far", &|r| r.precision)]);
-        let curves = scores.iter().map(|score| (*score, move |record: &RoundRecord| record.scores.get(score).copied()));
+        let mut page = self.figure(
+            page,
+            &format!("{name}: samples"),
+            &[
+                ("with a guessed label", &count(|record| record.pseudo)),
+                ("without a label", &count(|record| record.unlabeled)),
+            ],
+        );
+        page = self.figure(
+            page,
+            &format!("{name}: share of right guesses"),
+            &[("all so far", &|r| r.precision)],
+        );
+        let curves = scores
+            .iter()
+            .map(|score| (*score, move |record: &RoundRecord| record.scores.get(score).copied()));
         let curves: Vec<_> = curves.collect();
         let curves: Vec<(&str, Curve<'_>)> = curves.iter().map(|(name, f)| (*name, f as Curve<'_>)).collect();
         page = self.figure(page, &format!("{name}: score on samples to be judged by"), &curves);
-        page = self.figure(page, &format!("{name}: what the gate saw"), &[
-            ("score", &|record| Some(record.decision.as_ref()?.score)),
-            ("best", &|record| Some(record.decision.as_ref()?.best)),
-        ]);
+        page = self.figure(
+            page,
+            &format!("{name}: what the gate saw"),
+            &[
+                ("score", &|record| Some(record.decision.as_ref()?.score)),
+                ("best", &|record| Some(record.decision.as_ref()?.best)),
+            ],
+        );
         match last.filter(|record| !record.agreement.is_empty()) {
-            Some(record) => Ok(page.heat_map(agreement(&format!("{name}: agreement at the end"), &record.agreement)?)),
+            Some(record) => {
+                Ok(page.heat_map(agreement(&format!("{name}: agreement at the end"), &record.agreement)?))
+            }
             None => Ok(page),
         }
     }

@@ -44,7 +44,9 @@ impl Watch {
         let (truth, test): (BTreeMap<_, _>, Vec<_>) =
             (truth.into_iter().collect(), test.into_iter().collect());
         match test.iter().find(|sample| !truth.contains_key(sample)) {
-            Some(sample) => Err(Error::parameter("sample to be judged by", "one whose truth is known", sample)),
+            Some(sample) => {
+                Err(Error::parameter("sample to be judged by", "one whose truth is known", sample))
+            }
             None => Ok(Self { truth, test }),
         }
     }
@@ -145,7 +147,8 @@ impl Session {
             self.end()?;
             return Ok(Advance::Over);
         }
-        let name = part.checked_sub(1).and_then(|place| self.team.members().names().nth(place)).map(String::from);
+        let name =
+            part.checked_sub(1).and_then(|place| self.team.members().names().nth(place)).map(String::from);
         if let Some(name) = &name {
             self.teach(name)?;
         }
@@ -254,7 +257,9 @@ impl Session {
             let said = self.team.predict(&self.views, &watch.test)?;
             let labels = || watch.test.iter().filter_map(|sample| watch.truth.get(sample)).copied();
             record.scores = said.map(|_, said| score(said, labels(), answers));
-            record.scores.insert(TOGETHER, score(&self.method.combine(&said, answers)?, labels(), answers))?;
+            record
+                .scores
+                .insert(TOGETHER, score(&self.method.combine(&said, answers)?, labels(), answers))?;
         }
         Ok(record)
     }

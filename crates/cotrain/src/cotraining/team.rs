@@ -63,7 +63,11 @@ impl Team {
         let said = member.learner.predict(views.require(&member.view)?, samples)?;
         if (said.rows(), said.columns()) != (samples.len(), self.answers.width()) {
             let expected = format!("[{}, {}]", samples.len(), self.answers.width());
-            return Err(Error::shape(format!("prediction of `{name}`"), expected, &[said.rows(), said.columns()]));
+            return Err(Error::shape(
+                format!("prediction of `{name}`"),
+                expected,
+                &[said.rows(), said.columns()],
+            ));
         }
         if !said.values().iter().all(|value| value.is_finite()) {
             return Err(Error::non_finite("a prediction", name));
@@ -75,7 +79,12 @@ impl Team {
     ///
     /// # Errors
     /// Those of the learner.
-    pub fn trial(&mut self, name: &str, views: &Views, (lesson, samples): (&Lesson, &[usize])) -> Result<Matrix> {
+    pub fn trial(
+        &mut self,
+        name: &str,
+        views: &Views,
+        (lesson, samples): (&Lesson, &[usize]),
+    ) -> Result<Matrix> {
         let before = self.members.require("learner", name)?.learner.save()?;
         let said = self.teach(name, views, lesson).and_then(|()| self.predict_by(name, views, samples));
         self.members.require_mut("learner", name)?.learner.restore(&before)?;

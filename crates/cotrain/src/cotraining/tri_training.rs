@@ -65,7 +65,8 @@ impl Method for TriTraining {
     fn prepare(&mut self, room: &mut Room<'_>) -> Result<Turn> {
         let labeled: Vec<usize> = room.pool.labeled().keys().copied().collect();
         let open = room.pool.without_given_label();
-        let (known, guessed) = (room.team.predict(room.views, &labeled)?, room.team.predict(room.views, &open)?);
+        let (known, guessed) =
+            (room.team.predict(room.views, &labeled)?, room.team.predict(room.views, &open)?);
         let truth: Vec<usize> = room.pool.labeled().values().map(|label| *label as usize).collect();
         for (place, student) in self.students.iter_mut().enumerate() {
             let wrong = agreed(&known, place).filter_map(|(at, class)| Some(*truth.get(at)? != class));
@@ -74,7 +75,8 @@ impl Method for TriTraining {
                 0 => 0.5,
                 n => wrong.iter().filter(|wrong| **wrong).count() as f64 / n as f64,
             };
-            let taught = agreed(&guessed, place).filter_map(|(at, class)| Some((*open.get(at)?, class as f64)));
+            let taught =
+                agreed(&guessed, place).filter_map(|(at, class)| Some((*open.get(at)?, class as f64)));
             student.consider(error, taught.collect(), &room.rng.fork_at(place as u64));
         }
         Ok(if self.students.iter().any(|student| student.due.is_some()) { Turn::Learn } else { Turn::Over })

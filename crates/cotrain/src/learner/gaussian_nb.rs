@@ -145,7 +145,8 @@ fn means(view: &Matrix, lesson: &Lesson) -> Result<(Matrix, Matrix)> {
 }
 
 fn largest_variance(view: &Matrix, lesson: &Lesson) -> Result<f64> {
-    let (mut mean, mut square, total) = (vec![0.0; view.columns()], vec![0.0; view.columns()], lesson.weight());
+    let (mut mean, mut square, total) =
+        (vec![0.0; view.columns()], vec![0.0; view.columns()], lesson.weight());
     for (sample, _, weight) in lesson.iter() {
         mean.iter_mut().zip(view.row(sample)?).for_each(|(m, x)| *m += weight / total * x);
     }

@@ -92,7 +92,11 @@ impl Lesson {
     pub fn new(samples: Vec<usize>, targets: Matrix, weights: Vec<f64>) -> Result<Self> {
         if samples.len() != targets.rows() || samples.len() != weights.len() {
             let found = [samples.len(), targets.rows(), weights.len()];
-            return Err(Error::shape("samples, targets and weights of a lesson", "three equal numbers", &found));
+            return Err(Error::shape(
+                "samples, targets and weights of a lesson",
+                "three equal numbers",
+                &found,
+            ));
         }
         if !targets.values().iter().all(|value| value.is_finite()) {
             return Err(Error::non_finite("a target", "lesson"));
@@ -153,7 +157,8 @@ impl Lesson {
     /// Sample, target and weight of everything that counts.
     pub fn iter(&self) -> impl Iterator<Item = (usize, &[f64], f64)> {
         let all = self.samples.iter().zip(self.targets.iter()).zip(&self.weights);
-        all.map(|((sample, target), weight)| (*sample, target, *weight)).filter(|(_, _, weight)| *weight > 0.0)
+        all.map(|((sample, target), weight)| (*sample, target, *weight))
+            .filter(|(_, _, weight)| *weight > 0.0)
     }
 
     /// The sum of the weights.

@@ -124,7 +124,8 @@ impl Matrix {
             square.iter_mut().zip(row).for_each(|(s, (x, m))| *s += (x - m).powi(2) / n);
         }
         let scale: Vec<f64> = square.iter().map(|s| if *s > 0.0 { s.sqrt() } else { 1.0 }).collect();
-        let moved = self.iter().flat_map(|row| row.iter().zip(&mean).zip(&scale).map(|((x, m), s)| (x - m) / s));
+        let moved =
+            self.iter().flat_map(|row| row.iter().zip(&mean).zip(&scale).map(|((x, m), s)| (x - m) / s));
         Self::new(self.rows, self.columns, moved.collect())
     }
 
@@ -135,7 +136,11 @@ impl Matrix {
     pub fn beside(parts: &[&Self]) -> Result<Self> {
         let rows = parts.first().map_or(0, |part| part.rows);
         if let Some(odd) = parts.iter().find(|part| part.rows != rows) {
-            return Err(Error::shape("matrix beside others", format!("[{rows}, …]"), &[odd.rows, odd.columns]));
+            return Err(Error::shape(
+                "matrix beside others",
+                format!("[{rows}, …]"),
+                &[odd.rows, odd.columns],
+            ));
         }
         let columns = parts.iter().map(|part| part.columns).sum();
         let mut values = Vec::with_capacity(rows * columns);

@@ -76,14 +76,20 @@ pub trait Learner: Stateful + Send {
 
 /// What a learner knows, or the error that it has not learned.
 fn learned<T>(fitted: Option<&T>) -> Result<&T> {
-    fitted.ok_or_else(|| Error::parameter("learner", "one that has learned before it predicts", "one that has not"))
+    fitted.ok_or_else(|| {
+        Error::parameter("learner", "one that has learned before it predicts", "one that has not")
+    })
 }
 
 /// Refuses a view of another width than the one that was learned from.
 fn check_columns(view: &Matrix, columns: usize) -> Result<()> {
     match view.columns() == columns {
         true => Ok(()),
-        false => Err(Error::shape("view", format!("[samples, {columns}], as learned"), &[view.rows(), view.columns()])),
+        false => Err(Error::shape(
+            "view",
+            format!("[samples, {columns}], as learned"),
+            &[view.rows(), view.columns()],
+        )),
     }
 }
 

@@ -98,9 +98,14 @@ impl Learner for MultinomialNb {
         for (place, &sample) in samples.iter().enumerate() {
             let scores = said.row_mut(place);
             scores.copy_from_slice(&fitted.log_prior);
-            for (feature, &count) in counts_of(view, sample)?.iter().enumerate().filter(|(_, x)| **x != 0.0) {
-                let logs = fitted.log_theta.row(feature)?;
-                scores.iter_mut().zip(logs).for_each(|(score, log)| *score += count * log);
+            for (feature, &count) in view.row(sample)?.iter().enumerate() {
+                // Most words are not on a page.
+                if count > 0.0 {
+                    let logs = fitted.log_theta.row(feature)?;
+                    scores.iter_mut().zip(logs).for_each(|(score, log)| *score += count * log);
+                } else if count != 0.0 {
+                    return Err(negative(sample, count));
+                }
             }
             softmax(scores);
         }
@@ -112,9 +117,10 @@ impl Stateful for MultinomialNb {
     fn save(&self) -> Result<State> {
         match &self.fitted {
             None => saved::save(&self.smoothing, None),
-            Some(fitted) => {
-                saved::save(&self.smoothing, Some(&[("counts", &fitted.counts), ("classes", &fitted.classes)]))
-            }
+            Some(fitted) => saved::save(
+                &self.smoothing,
+                Some(&[("counts", &fitted.counts), ("classes", &fitted.classes)]),
+            ),
         }
     }
 
@@ -128,7 +134,11 @@ impl Stateful for MultinomialNb {
 fn counts_of(view: &Matrix, sample: usize) -> Result<&[f64]> {
     let row = view.row(sample)?;
     match row.iter().find(|count| !(**count >= 0.0)) {
-        Some(count) => Err(Error::parameter(format!("count of sample {sample}"), "a number ≥ 0", count)),
+        Some(count) => Err(negative(sample, *count)),
         None => Ok(row),
     }
+}
+
+fn negative(sample: usize, count: f64) -> Error {
+    Error::parameter(format!("count of sample {sample}"), "a number ≥ 0", count)
 }

@@ -162,7 +162,8 @@ impl Network {
 
     /// All samples of a lesson: its own, with target and weight, and those that other tasks have labels for.
     fn rows(&self, view: &Matrix, lesson: &Lesson) -> Result<Vec<(usize, Vec<f64>, f64)>> {
-        let mut rows: Vec<_> = lesson.iter().map(|(sample, t, weight)| (sample, t.to_vec(), weight)).collect();
+        let mut rows: Vec<_> =
+            lesson.iter().map(|(sample, t, weight)| (sample, t.to_vec(), weight)).collect();
         let mut known = vec![false; view.rows()];
         for (sample, ..) in &rows {
             if let Some(known) = known.get_mut(*sample) {
@@ -174,8 +175,15 @@ impl Network {
                 let what = format!("labels of task `{task}`");
                 return Err(Error::shape(what, format!("[{}, …]", view.rows()), target.value().dims()));
             }
-            let weights = target.weight().to_dtype(DType::F64)?.reshape((target.len(), ()))?.sum(1)?.to_vec1::<f64>()?;
-            for (sample, known) in known.iter_mut().enumerate().filter(|(sample, known)| !**known && weights[*sample] > 0.0) {
+            let weights = target
+                .weight()
+                .to_dtype(DType::F64)?
+                .reshape((target.len(), ()))?
+                .sum(1)?
+                .to_vec1::<f64>()?;
+            for (sample, known) in
+                known.iter_mut().enumerate().filter(|(sample, known)| !**known && weights[*sample] > 0.0)
+            {
                 *known = true;
                 rows.push((sample, vec![0.0; self.answers.width()], 0.0));
             }
@@ -188,7 +196,8 @@ impl Network {
         let dtype = self.dtype();
         let device = self.step.params().device();
         let targets = rows.iter().flat_map(|row| row.1.iter().copied()).collect();
-        let targets = Tensor::from_vec(targets, (rows.len(), self.answers.width()), device)?.to_dtype(dtype)?;
+        let targets =
+            Tensor::from_vec(targets, (rows.len(), self.answers.width()), device)?.to_dtype(dtype)?;
         let weights: Vec<f64> = rows.iter().map(|row| row.2).collect();
         let weights = Tensor::new(weights, device)?.to_dtype(dtype)?;
         let mut all = Named::new([(self.task.clone(), Target::weighted(targets, weights)?)])?;
@@ -198,7 +207,11 @@ impl Network {
             let weight = target.weight().to_device(device)?.index_select(&chosen, 0)?;
             all.insert(task, Target::weighted(value.index_select(&chosen, 0)?, weight)?)?;
         }
-        Ok(Batch { inputs: Named::new([(self.input.clone(), self.tensor(view, &samples)?)])?, targets: all, indices: samples })
+        Ok(Batch {
+            inputs: Named::new([(self.input.clone(), self.tensor(view, &samples)?)])?,
+            targets: all,
+            indices: samples,
+        })
     }
 
     /// Some samples as the model's input.
@@ -280,7 +293,9 @@ impl Stateful for Network {
         self.step.restore(&pick(state, "step/", &saved.step)?)?;
         self.step.params().load(&pick(state, "model/", &saved.model)?.tensors)?;
         match (&mut self.rate, &saved.rate) {
-            (Some(rate), Some(values)) => rate.restore(&State { values: values.clone(), ..State::default() })?,
+            (Some(rate), Some(values)) => {
+                rate.restore(&State { values: values.clone(), ..State::default() })?
+            }
             (None, None) => {}
             (mine, _) => {
                 let text = |some: bool| if some { "a rate" } else { "no rate" };

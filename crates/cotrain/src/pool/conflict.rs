@@ -66,7 +66,8 @@ impl Conflict {
             Self::Drop | Self::MostConfident => (0, guess.confidence),
         };
         guesses.sort_by(|a, b| rank(b).0.cmp(&rank(a).0).then(rank(b).1.total_cmp(&rank(a).1)));
-        let tied = guesses.get(1).is_some_and(|second| self == Self::Drop || rank(second) == rank(&guesses[0]));
+        let tied =
+            guesses.get(1).is_some_and(|second| self == Self::Drop || rank(second) == rank(&guesses[0]));
         if tied { None } else { guesses.into_iter().next() }
     }
 }
@@ -84,7 +85,10 @@ mod tests {
         let twice = vec![guess(3, 1.0, 0.6), guess(1, 0.0, 0.5), guess(3, 1.0, 0.9)];
         for policy in [Conflict::Drop, Conflict::MostConfident, Conflict::Vote] {
             let found = policy.resolve(twice.clone());
-            assert_eq!(found.iter().map(|p| (p.sample, p.confidence)).collect::<Vec<_>>(), [(1, 0.5), (3, 0.9)]);
+            assert_eq!(
+                found.iter().map(|p| (p.sample, p.confidence)).collect::<Vec<_>>(),
+                [(1, 0.5), (3, 0.9)]
+            );
             assert_eq!(found[1].by.len(), 2);
         }
     }

@@ -45,9 +45,11 @@ impl Quota {
         let counts = pool.class_counts()?;
         match self {
             Self::PerClass(quota) if quota.len() == counts.len() => Ok(quota.clone()),
-            Self::PerClass(quota) => {
-                Err(Error::parameter("quota", format!("{} numbers, one per class", counts.len()), quota.len()))
-            }
+            Self::PerClass(quota) => Err(Error::parameter(
+                "quota",
+                format!("{} numbers, one per class", counts.len()),
+                quota.len(),
+            )),
             Self::Prior { rarest } => {
                 let least = counts.iter().copied().filter(|count| *count > 0).min().unwrap_or(1) as f64;
                 let share = |count: usize| (*rarest as f64 * count as f64 / least).round() as usize;

@@ -169,12 +169,17 @@ impl Pool {
         for proposal in proposals {
             self.answers.row(proposal.label)?;
             if !self.unlabeled.contains(&proposal.sample) || !new.insert(proposal.sample) {
-                return Err(Error::parameter("sample to be labeled", "an unlabeled one, once", proposal.sample));
+                return Err(Error::parameter(
+                    "sample to be labeled",
+                    "an unlabeled one, once",
+                    proposal.sample,
+                ));
             }
         }
         for Proposal { sample, label, confidence, by } in proposals.iter().cloned() {
             self.unlabeled.remove(&sample);
-            self.pseudo.insert(sample, PseudoLabel { label, confidence, by, round, to: to.map(String::from) });
+            self.pseudo
+                .insert(sample, PseudoLabel { label, confidence, by, round, to: to.map(String::from) });
         }
         self.window.retain(|sample| !new.contains(sample));
         Ok(())
@@ -240,7 +245,9 @@ mod tests {
     fn a_guess_about_a_sample_that_has_a_label_changes_nothing() {
         let mut pool = Pool::new(Answers::Classes(2), [(0, 0.0), (1, 1.0)], 2..6).unwrap();
         let before = pool.clone();
-        for bad in [vec![guess(2, 0.0), guess(0, 1.0)], vec![guess(2, 0.0), guess(2, 0.0)], vec![guess(2, 7.0)]] {
+        for bad in
+            [vec![guess(2, 0.0), guess(0, 1.0)], vec![guess(2, 0.0), guess(2, 0.0)], vec![guess(2, 7.0)]]
+        {
             assert!(matches!(pool.add(&bad, 0, None), Err(Error::Parameter { .. })));
             assert_eq!(pool, before);
         }

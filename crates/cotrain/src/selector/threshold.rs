@@ -56,8 +56,12 @@ impl Selector for Threshold {
         for (by, said) in ballot.predictions.iter() {
             let sure = |(sample, row): (&usize, &[f64])| {
                 let class = likeliest(row);
-                let proposal =
-                    Proposal { sample: *sample, label: class as f64, confidence: row[class], by: vec![by.into()] };
+                let proposal = Proposal {
+                    sample: *sample,
+                    label: class as f64,
+                    confidence: row[class],
+                    by: vec![by.into()],
+                };
                 (row[class] >= self.least).then_some(proposal)
             };
             proposals.extend(ballot.samples.iter().zip(said.iter()).filter_map(sure));

@@ -24,8 +24,12 @@ impl Selector for TopK {
         for (by, said) in ballot.predictions.iter() {
             let rank = |(sample, row): (&usize, &[f64])| {
                 let class = likeliest(row);
-                let proposal =
-                    Proposal { sample: *sample, label: class as f64, confidence: row[class], by: vec![by.into()] };
+                let proposal = Proposal {
+                    sample: *sample,
+                    label: class as f64,
+                    confidence: row[class],
+                    by: vec![by.into()],
+                };
                 Ranked { proposal, class, doubt: doubt(row, class) }
             };
             let ranked = ballot.samples.iter().zip(said.iter()).map(rank).collect();

@@ -92,7 +92,13 @@ fn table(path: &Path) -> Result<(Vec<f32>, Vec<u32>)> {
         let Some((digit, fields)) = fields.split_last() else { continue };
         match digit.parse::<u32>() {
             Ok(digit @ 0..=9) => digits.push(digit),
-            _ => return Err(Error::data(path, "a digit in the last column", format!("`{digit}` in row {row}"))),
+            _ => {
+                return Err(Error::data(
+                    path,
+                    "a digit in the last column",
+                    format!("`{digit}` in row {row}"),
+                ));
+            }
         }
         for field in fields {
             match field.parse::<f32>() {

@@ -50,13 +50,18 @@ impl WebkbCourse {
     pub fn open(root: impl AsRef<Path>) -> Result<Self> {
         let path = bytes::require(&root.as_ref().join("webkb_course.safetensors"))?;
         let content = bytes::read(&path, u64::MAX)?;
-        let file = SafeTensors::deserialize(&content).map_err(|e| Error::data(&path, "a safetensors file", e))?;
+        let file =
+            SafeTensors::deserialize(&content).map_err(|e| Error::data(&path, "a safetensors file", e))?;
         let file = File { path, file };
         let ([pages, words], page) = file.tensor::<2>("page_words")?;
         let ([linked, link_words], links) = file.tensor::<2>("inlink_words")?;
         let ([labeled], classes) = file.tensor::<1>("is_course")?;
         if [pages, words, link_words].contains(&0) {
-            return Err(Error::data(&file.path, "at least one page with words", format!("{pages} × {words}, {link_words}")));
+            return Err(Error::data(
+                &file.path,
+                "at least one page with words",
+                format!("{pages} × {words}, {link_words}"),
+            ));
         }
         if linked != pages || labeled != pages {
             let found = format!("{linked} rows of inlink_words, {labeled} of is_course");
@@ -65,7 +70,8 @@ impl WebkbCourse {
         if let Some(class) = classes.iter().find(|class| **class > 1) {
             return Err(Error::data(&file.path, "classes 0 and 1", class));
         }
-        let view = |values, width| Tensor::from_vec(values, (pages, width), &Device::Cpu)?.to_dtype(DType::F32);
+        let view =
+            |values, width| Tensor::from_vec(values, (pages, width), &Device::Cpu)?.to_dtype(DType::F32);
         let classes: Vec<u32> = classes.into_iter().map(u32::from).collect();
         let names = Labels::Class(vec!["other".into(), "course".into()]);
         let class = (names, Target::new(Tensor::new(classes, &Device::Cpu)?)?);
@@ -100,7 +106,9 @@ impl File<'_> {
         let tensor = self.file.tensor(name).map_err(|e| Error::data(&self.path, expected(), e))?;
         match <[usize; N]>::try_from(tensor.shape()) {
             Ok(sizes) if tensor.dtype() == Dtype::U8 => Ok((sizes, tensor.data().to_vec())),
-            _ => Err(Error::data(&self.path, expected(), format!("{:?} {:?}", tensor.dtype(), tensor.shape()))),
+            _ => {
+                Err(Error::data(&self.path, expected(), format!("{:?} {:?}", tensor.dtype(), tensor.shape())))
+            }
         }
     }
 }

@@ -22,7 +22,10 @@ fn table(root: &Path) -> Vec<(&'static str, Box<dyn Dataset>)> {
         ("folder", Box::new(folder(root))),
         ("cifar10", Box::new(cifar(root))),
         ("mnist", Box::new(mnist(root))),
-        ("two moons", Box::new(TwoMoons::new(TwoMoonsConfig { len: 9, ..TwoMoonsConfig::default() }).unwrap())),
+        (
+            "two moons",
+            Box::new(TwoMoons::new(TwoMoonsConfig { len: 9, ..TwoMoonsConfig::default() }).unwrap()),
+        ),
         ("webkb course", Box::new(webkb(root))),
         ("mfeat", Box::new(mfeat(root))),
         ("shared", Box::new(std::sync::Arc::new(shapes()))),

@@ -344,7 +344,10 @@ fn tensors(all: &[(&str, &str, &[usize])]) -> String {
     let mut start = 0;
     let entries = all.iter().map(|(name, dtype, shape)| {
         let size: usize = shape.iter().product();
-        let entry = format!(r#""{name}":{{"dtype":"{dtype}","shape":{shape:?},"data_offsets":[{start},{}]}}"#, start + size);
+        let entry = format!(
+            r#""{name}":{{"dtype":"{dtype}","shape":{shape:?},"data_offsets":[{start},{}]}}"#,
+            start + size
+        );
         start += size;
         entry
     });
@@ -403,10 +406,14 @@ fn course_pages_without_a_tensor_or_with_another_one() {
 #[test]
 fn course_pages_of_other_numbers() {
     let text = refused_course(&[PAGES, LINKS, ("is_course", "U8", &[3])], &[0; 11]);
-    assert!(text.ends_with("expected 2 rows, as page_words has, found 2 rows of inlink_words, 3 of is_course"), "{text}");
+    assert!(
+        text.ends_with("expected 2 rows, as page_words has, found 2 rows of inlink_words, 3 of is_course"),
+        "{text}"
+    );
     let text = refused_course(&[PAGES, ("inlink_words", "U8", &[1, 2]), CLASS], &[0; 10]);
     assert!(text.contains("found 1 rows of inlink_words"), "{text}");
-    let empty: [(&str, &str, &[usize]); 3] = [("page_words", "U8", &[0, 3]), ("inlink_words", "U8", &[0, 1]), ("is_course", "U8", &[0])];
+    let empty: [(&str, &str, &[usize]); 3] =
+        [("page_words", "U8", &[0, 3]), ("inlink_words", "U8", &[0, 1]), ("is_course", "U8", &[0])];
     assert!(refused_course(&empty, &[]).contains("expected at least one page with words"));
 }
 
@@ -448,11 +455,16 @@ fn mfeat_that_is_missing_or_none() {
 
 #[test]
 fn mfeat_with_rows_that_are_none() {
-    assert!(refused_mfeat(b"0,1\n1,2,3\n").ends_with("expected 2 columns, as in the header, found 3 in row 0"));
+    assert!(
+        refused_mfeat(b"0,1\n1,2,3\n").ends_with("expected 2 columns, as in the header, found 3 in row 0")
+    );
     assert!(refused_mfeat(b"0,1\n1,3\n\n").ends_with("found 1 in row 1"));
     for digit in ["10", "-1", "3.5", "x", ""] {
         let text = refused_mfeat(format!("0,1\n1,3\n1,{digit}\n").as_bytes());
-        assert!(text.ends_with(&format!("expected a digit in the last column, found `{digit}` in row 1")), "{text}");
+        assert!(
+            text.ends_with(&format!("expected a digit in the last column, found `{digit}` in row 1")),
+            "{text}"
+        );
     }
     for value in ["nan", "inf", "1e99", "one", ""] {
         let text = refused_mfeat(format!("0,1\n{value},3\n").as_bytes());
@@ -462,6 +474,9 @@ fn mfeat_with_rows_that_are_none() {
 
 #[test]
 fn mfeat_of_other_digits_in_another_view() {
-    assert!(refused_mfeat(b"0,1\n1,3\n1,8\n").ends_with("expected the digits of the view `fou`, found another one at row 1"));
+    assert!(
+        refused_mfeat(b"0,1\n1,3\n1,8\n")
+            .ends_with("expected the digits of the view `fou`, found another one at row 1")
+    );
     assert!(refused_mfeat(b"0,1\n1,3\n1,7\n1,7\n").ends_with("found another one at row 2"));
 }

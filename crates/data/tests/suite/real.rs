@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use taskweave_data::{Dataset, ImageFolder, Mfeat, Mnist, Part, WebkbCourse, WithMask, dataset::class_labels};
+use taskweave_data::{
+    Dataset, ImageFolder, Mfeat, Mnist, Part, WebkbCourse, WithMask, dataset::class_labels,
+};
 
 /// The folder, or nothing and a message where the variable is unset.
 fn real(folder: &str) -> Option<PathBuf> {
