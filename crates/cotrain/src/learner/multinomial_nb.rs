@@ -133,7 +133,7 @@ impl Stateful for MultinomialNb {
 
 fn counts_of(view: &Matrix, sample: usize) -> Result<&[f64]> {
     let row = view.row(sample)?;
-    match row.iter().find(|count| !(**count >= 0.0)) {
+    match row.iter().find(|count| **count < 0.0 || count.is_nan()) {
         Some(count) => Err(negative(sample, *count)),
         None => Ok(row),
     }

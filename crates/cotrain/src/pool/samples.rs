@@ -217,7 +217,7 @@ impl Stateful for Pool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
+    use proptest::prelude::{prop_assert, prop_assert_eq, proptest};
 
     fn guess(sample: usize, label: f64) -> Proposal {
         Proposal { sample, label, confidence: 1.0, by: vec!["a".into()] }
