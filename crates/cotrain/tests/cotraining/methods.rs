@@ -1,8 +1,8 @@
 //! What every method of co-training promises, one row per method.
 
 use taskweave_cotrain::cotraining::{
-    Advance, CoEm, CoRegularization, CoTraining, Coreg, Democratic, Em, Method, Room, SelfTraining, Session,
-    SessionBuilder, TriTraining,
+    Advance, CoEm, CoTraining, Coreg, Democratic, Em, Method, Room, SelfTraining, Session, SessionBuilder,
+    TriTraining,
 };
 use taskweave_cotrain::gate::Gate;
 use taskweave_cotrain::learner::{Answers, Coding, Lesson, Matrix, Views};
