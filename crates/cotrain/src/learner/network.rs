@@ -72,7 +72,8 @@ pub struct Network {
 #[derive(Serialize, Deserialize)]
 struct Saved {
     lessons: u64,
-    rate: Option<serde_json::Value>,
+    /// One, or none; a list, because the state of a schedule may itself be nothing.
+    rate: Vec<serde_json::Value>,
     step: serde_json::Value,
     model: serde_json::Value,
 }
@@ -281,7 +282,7 @@ impl Stateful for Network {
         };
         let saved = Saved {
             lessons: self.lessons,
-            rate: self.rate.as_ref().map(|rate| rate.save().map(|state| state.values)).transpose()?,
+            rate: self.rate.iter().map(|rate| Ok(rate.save()?.values)).collect::<Result<_>>()?,
             step: keep(&mut tensors, "step/", self.step.save()?)?,
             model: keep(&mut tensors, "model/", model)?,
         };
@@ -292,15 +293,13 @@ impl Stateful for Network {
         let saved: Saved = state.read("Network")?;
         self.step.restore(&pick(state, "step/", &saved.step)?)?;
         self.step.params().load(&pick(state, "model/", &saved.model)?.tensors)?;
-        match (&mut self.rate, &saved.rate) {
-            (Some(rate), Some(values)) => {
-                rate.restore(&State { values: values.clone(), ..State::default() })?
-            }
-            (None, None) => {}
-            (mine, _) => {
-                let text = |some: bool| if some { "a rate" } else { "no rate" };
-                return Err(Error::state("Network", text(mine.is_some()), text(saved.rate.is_some())));
-            }
+        let count = |rates: usize| format!("{rates} learning-rate schedules");
+        let mine = usize::from(self.rate.is_some());
+        if saved.rate.len() != mine {
+            return Err(Error::state("Network", count(mine), count(saved.rate.len())));
+        }
+        for (rate, values) in self.rate.iter_mut().zip(&saved.rate) {
+            rate.restore(&State { values: values.clone(), ..State::default() })?;
         }
         self.lessons = saved.lessons;
         Ok(())
