@@ -291,13 +291,13 @@ impl Stateful for Network {
 
     fn restore(&mut self, state: &State) -> Result<()> {
         let saved: Saved = state.read("Network")?;
-        self.step.restore(&pick(state, "step/", &saved.step)?)?;
-        self.step.params().load(&pick(state, "model/", &saved.model)?.tensors)?;
         let count = |rates: usize| format!("{rates} learning-rate schedules");
         let mine = usize::from(self.rate.is_some());
         if saved.rate.len() != mine {
             return Err(Error::state("Network", count(mine), count(saved.rate.len())));
         }
+        self.step.restore(&pick(state, "step/", &saved.step)?)?;
+        self.step.params().load(&pick(state, "model/", &saved.model)?.tensors)?;
         for (rate, values) in self.rate.iter_mut().zip(&saved.rate) {
             rate.restore(&State { values: values.clone(), ..State::default() })?;
         }
