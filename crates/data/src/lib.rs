@@ -36,9 +36,9 @@ pub mod transform;
 
 pub use batch::Batch;
 pub use dataset::{
-    Cache, Cifar10, Corruption, Dataset, ImageFolder, Images, LabelNoise, Labels, Memory, MissingLabels,
-    Mnist, MultiMnist, MultiMnistConfig, Part, School, SelectTasks, Shapes, ShapesConfig, Spec, Subset,
-    WithMask, read_image,
+    Cache, Cifar10, Corruption, Dataset, ImageFolder, Images, LabelNoise, Labels, Memory, Mfeat,
+    MissingLabels, Mnist, MultiMnist, MultiMnistConfig, Part, School, SelectTasks, Shapes, ShapesConfig,
+    Spec, Subset, TwoMoons, TwoMoonsConfig, WebkbCourse, WithMask, read_image,
 };
 pub use loader::{Epoch, Last, Loader, LoaderBuilder, Order};
 pub use sample::{Label, Sample};

@@ -9,6 +9,9 @@
 //! | [`MultiMnist`] | pairs of another data set's, by (seed, index) | `image` | `left`, `right` |
 //! | [`School`] | a safetensors file, plain or .gz | `pupil` | one per school, one of them per sample |
 //! | [`Images`] | bytes in memory | `image` | `class` |
+//! | [`TwoMoons`] | drawn from (seed, index) | `left`, `right` | `class` |
+//! | [`WebkbCourse`] | word counts from safetensors | `page`, `links` | `class` |
+//! | [`Mfeat`] | csv files, plain or .gz | `fou`, `fac`, … | `digit` |
 //! | [`Memory`] | tensors in memory | any | any |
 //! | [`Cache`] | those of another data set, kept in memory | the same | the same |
 //! | [`WithMask`] | those of an image data set | the same | the same and `mask` |
@@ -26,6 +29,7 @@ mod images;
 mod label_noise;
 mod mask;
 mod memory;
+mod mfeat;
 mod missing_labels;
 mod mnist;
 mod multi_mnist;
@@ -38,6 +42,8 @@ mod silhouette;
 mod spec;
 mod subset;
 mod texture;
+mod two_moons;
+mod webkb_course;
 
 use std::sync::Arc;
 
@@ -52,6 +58,7 @@ pub use images::Images;
 pub use label_noise::{Corruption, LabelNoise};
 pub use mask::WithMask;
 pub use memory::Memory;
+pub use mfeat::Mfeat;
 pub use missing_labels::MissingLabels;
 pub use mnist::Mnist;
 pub use multi_mnist::{MultiMnist, MultiMnistConfig};
@@ -60,6 +67,8 @@ pub use select_tasks::SelectTasks;
 pub use shapes::{Shapes, ShapesConfig};
 pub use spec::{Labels, Part, Spec, class_labels};
 pub use subset::Subset;
+pub use two_moons::{TwoMoons, TwoMoonsConfig};
+pub use webkb_course::WebkbCourse;
 
 pub(crate) use otsu::luminance;
 pub(crate) use spec::check_index;

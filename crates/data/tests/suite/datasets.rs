@@ -4,9 +4,10 @@ use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
 use image::{Rgb, RgbImage};
+use safetensors::{Dtype, tensor::TensorView};
 use taskweave_data::{
-    Cifar10, Dataset, ImageFolder, Images, Labels, Memory, Mnist, MultiMnist, MultiMnistConfig, Part, School,
-    Shapes, ShapesConfig, Subset, WithMask,
+    Cifar10, Dataset, ImageFolder, Images, Labels, Memory, Mfeat, Mnist, MultiMnist, MultiMnistConfig, Part,
+    School, Shapes, ShapesConfig, Subset, TwoMoons, TwoMoonsConfig, WebkbCourse, WithMask,
 };
 use taskweave_kernels::{Error, Named, Target};
 
@@ -26,12 +27,34 @@ fn table(root: &Path) -> Vec<(&'static str, Box<dyn Dataset>)> {
             Box::new(MultiMnist::new(gray(), MultiMnistConfig { len: 7, ..Default::default() }).unwrap()),
         ),
         ("school", Box::new(school(root))),
+        (
+            "two moons",
+            Box::new(TwoMoons::new(TwoMoonsConfig { len: 9, ..TwoMoonsConfig::default() }).unwrap()),
+        ),
+        ("webkb course", Box::new(webkb(root))),
+        ("mfeat", Box::new(mfeat(root))),
         ("shared", Box::new(std::sync::Arc::new(shapes()))),
     ]
 }
 
 fn images() -> Images {
     Images::new([3, 4, 5], (0..120).collect(), vec![1, 0], vec!["a".into(), "b".into()]).unwrap()
+}
+
+fn webkb(root: &Path) -> WebkbCourse {
+    let view = |shape: &[usize], bytes| TensorView::new(Dtype::U8, shape.to_vec(), bytes).unwrap();
+    let tensors = [
+        ("page_words", view(&[2, 3], &[1, 0, 2, 0, 5, 0])),
+        ("inlink_words", view(&[2, 1], &[0, 4])),
+        ("is_course", view(&[2], &[1, 0])),
+    ];
+    safetensors::serialize_to_file(tensors, None, &root.join("webkb_course.safetensors")).unwrap();
+    WebkbCourse::open(root).unwrap()
+}
+
+fn mfeat(root: &Path) -> Mfeat {
+    std::fs::write(root.join("mfeat-fou.csv"), "0,1,2\n0.5,1.5,3\n2.0,0.1,7\n").unwrap();
+    Mfeat::open(root, &["fou"]).unwrap()
 }
 
 fn memory() -> Memory {

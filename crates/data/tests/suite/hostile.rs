@@ -11,13 +11,13 @@ use taskweave_kernels::{Error, Result};
 use tempfile::TempDir;
 
 /// The text of an error, with the folder of the test taken out.
-fn refusal<T>(root: &TempDir, result: Result<T>) -> String {
+pub fn refusal<T>(root: &TempDir, result: Result<T>) -> String {
     let error = result.err().expect("it was accepted");
     assert!(matches!(error, Error::Data { .. } | Error::Io { .. }), "{error}");
     error.to_string().replace(&format!("{}", root.path().display()), "")
 }
 
-fn write(root: &Path, name: &str, content: &[u8]) {
+pub fn write(root: &Path, name: &str, content: &[u8]) {
     let path = root.join(name);
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     std::fs::write(path, content).unwrap();
@@ -30,7 +30,7 @@ fn idx(magic: u32, sizes: &[u32], elements: &[u8]) -> Vec<u8> {
     header.chain(elements.iter().copied()).collect()
 }
 
-fn gzip(content: &[u8]) -> Vec<u8> {
+pub fn gzip(content: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     encoder.write_all(content).unwrap();
     encoder.finish().unwrap()

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use taskweave_data::{
-    Dataset, ImageFolder, Mnist, MultiMnist, MultiMnistConfig, Part, School, WithMask, dataset::class_labels,
+    Dataset, ImageFolder, Mfeat, Mnist, MultiMnist, MultiMnistConfig, Part, School, WebkbCourse, WithMask,
+    dataset::class_labels,
 };
 
 /// The folder, or nothing and a message where the variable is unset.
@@ -104,4 +105,23 @@ fn school_has_139_schools_and_the_columns_that_its_page_says() {
         total += sample.targets.values().next().unwrap().value().to_vec1::<f32>().unwrap()[0];
     }
     assert!((total / 15_362.0 - 20.597).abs() < 0.01, "{total}");
+}
+
+#[test]
+fn webkb_course_pages_are_complete() {
+    let Some(root) = real("webkb_course") else { return };
+    let data = WebkbCourse::open(root).unwrap();
+    assert_eq!((data.spec().inputs["page"][0], data.spec().inputs["links"][0]), (2949, 334));
+    let classes = class_labels(&data, "class").unwrap();
+    assert_eq!((classes.len(), classes.iter().sum::<u32>()), (1051, 230));
+}
+
+#[test]
+fn mfeat_views_are_aligned() {
+    let Some(root) = real("mfeat") else { return };
+    let views = ["fou", "fac", "kar", "pix", "zer", "mor"];
+    let data = Mfeat::open(root, &views).unwrap();
+    assert_eq!(views.map(|view| data.spec().inputs[view][0]), [76, 216, 64, 240, 47, 6]);
+    let digits = class_labels(&data, "digit").unwrap();
+    assert!((0..10).all(|digit| digits.iter().filter(|&&d| d == digit).count() == 200));
 }

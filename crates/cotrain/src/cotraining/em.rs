@@ -1,0 +1,73 @@
+//! Expectation maximization: a learner learns from its own probabilities.
+//!
+//! Per round: t(x) = p(· | x) for every sample without a label, then the learner learns from the given labels with weight 1
+//! and from t with weight λ. Ends where no probability moves by more than 10⁻⁶.
+//! Cost: one prediction of all unlabeled samples and one lesson per round.
+//! Guarantees: with naive Bayes and λ = 1 no round lowers the likelihood of labels and samples; λ = 0 is supervised.
+//! Reference: Nigam et al., "Text Classification from Labeled and Unlabeled Documents using EM", Machine Learning 39, 2000.
+
+use taskweave_kernels::{Error, Result, State, Stateful};
+
+use super::soft::{check_weight, lesson, settled};
+use super::{Method, Room, Team, Turn, require_classes};
+use crate::learner::Lesson;
+use crate::pool::Pool;
+
+/// Expectation maximization of one learner.
+///
+/// | parameter | default | range | meaning |
+/// | --- | --- | --- | --- |
+/// | `weight` | 1 | ≥ 0 | λ: what an unlabeled sample counts against a labeled one |
+///
+/// # Example
+/// [`CoTraining`](super::CoTraining) has one of a session; here it takes one learner.
+#[derive(Debug, Clone)]
+pub struct Em {
+    weight: f64,
+    before: Option<Vec<f64>>,
+}
+
+impl Em {
+    /// With the weight λ of an unlabeled sample.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] where it is negative or not finite.
+    pub fn new(weight: f64) -> Result<Self> {
+        Ok(Self { weight: check_weight(weight)?, before: None })
+    }
+}
+
+impl Default for Em {
+    fn default() -> Self {
+        Self { weight: 1.0, before: None }
+    }
+}
+
+impl Method for Em {
+    fn check(&self, team: &Team, pool: &Pool) -> Result<()> {
+        require_classes(pool)?;
+        match team.members().len() {
+            1 => Ok(()),
+            more => Err(Error::parameter("learners", "one", more)),
+        }
+    }
+
+    fn prepare(&mut self, room: &mut Room<'_>) -> Result<Turn> {
+        settled(room, &mut self.before, 1e-6)
+    }
+
+    fn lesson(&self, room: &Room<'_>, learner: &str) -> Result<Option<Lesson>> {
+        lesson(room, learner, &[learner], self.weight).map(Some)
+    }
+}
+
+impl Stateful for Em {
+    fn save(&self) -> Result<State> {
+        State::of(&self.before)
+    }
+
+    fn restore(&mut self, state: &State) -> Result<()> {
+        self.before = state.read("Em")?;
+        Ok(())
+    }
+}

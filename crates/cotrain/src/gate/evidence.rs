@@ -1,0 +1,98 @@
+//! What the gate's score is formed from.
+
+use taskweave_kernels::{Named, Result};
+
+use crate::cotraining::{Method, Room, kappa};
+use crate::learner::{Answers, Matrix};
+
+#[derive(Debug, Clone)]
+pub(super) enum Evidence {
+    None,
+    Validation(Vec<(usize, f64)>),
+    Unlabeled { folds: usize },
+}
+
+impl Evidence {
+    /// The score of a session as it stands; larger is better.
+    pub(super) fn score(&self, room: &mut Room<'_>, method: &dyn Method) -> Result<Option<f64>> {
+        match self {
+            Self::None => Ok(None),
+            Self::Validation(labeled) => {
+                let samples: Vec<usize> = labeled.iter().map(|(sample, _)| *sample).collect();
+                let said = room.team.predict(room.views, &samples)?;
+                let said = method.combine(&said, room.pool.answers())?;
+                Ok(Some(score(&said, labeled.iter().map(|(_, label)| *label), room.pool.answers())))
+            }
+            Self::Unlabeled { folds } => {
+                let validated = cross_validated(room, method, *folds)?;
+                let agreement = mean_agreement(room)?;
+                Ok(Some(agreement.map_or(validated, |kappa| 0.5 * (kappa + validated))))
+            }
+        }
+    }
+}
+
+/// The accuracy of predictions; for values R², the share of the variance that they explain.
+pub(crate) fn score(said: &Matrix, labels: impl Iterator<Item = f64>, answers: Answers) -> f64 {
+    let labels: Vec<f64> = labels.collect();
+    let n = labels.len().max(1) as f64;
+    let pairs = || said.iter().map(|row| answers.label(row)).zip(&labels);
+    match answers {
+        Answers::Classes(_) => pairs().filter(|(said, label)| said == *label).count() as f64 / n,
+        Answers::Value => {
+            let mean = labels.iter().sum::<f64>() / n;
+            let spread: f64 = labels.iter().map(|label| (label - mean).powi(2)).sum();
+            let wrong: f64 = pairs().map(|(said, label)| (said - label).powi(2)).sum();
+            if spread > 0.0 { 1.0 - wrong / spread } else { -wrong / n }
+        }
+    }
+}
+
+/// The mean agreement beyond chance of each two learners; nothing for one alone.
+fn mean_agreement(room: &Room<'_>) -> Result<Option<f64>> {
+    let said = room.team.predict(room.views, &room.pool.without_given_label())?;
+    let said: Vec<&Matrix> = said.values().collect();
+    let mut found = Vec::new();
+    for (place, a) in said.iter().enumerate() {
+        found.extend(said.iter().skip(place + 1).map(|b| kappa(a, b, room.pool.answers())));
+    }
+    let mean = found.iter().sum::<f64>() / found.len().max(1) as f64;
+    Ok((!found.is_empty()).then_some(mean))
+}
+
+/// The score on the given labels where every learner learns its lesson without them, fold by fold.
+fn cross_validated(room: &mut Room<'_>, method: &dyn Method, folds: usize) -> Result<f64> {
+    let folds = deal(room, folds);
+    let mut said = Vec::new();
+    let mut labels = Vec::new();
+    for fold in folds.iter().filter(|fold| !fold.is_empty()) {
+        let mut predictions = Named::default();
+        let names: Vec<String> = room.team.members().names().map(String::from).collect();
+        for name in names {
+            let lesson = match method.lesson(room, &name)? {
+                Some(lesson) => lesson,
+                None => room.pool.lesson(&name)?,
+            };
+            let row = match lesson.without(fold) {
+                Some(lesson) => room.team.trial(&name, room.views, (&lesson, fold))?,
+                None => room.team.predict_by(&name, room.views, fold)?,
+            };
+            predictions.insert(name, row)?;
+        }
+        let together = method.combine(&predictions, room.pool.answers())?;
+        said.extend(together.iter().map(<[f64]>::to_vec));
+        labels.extend(fold.iter().filter_map(|sample| room.pool.labeled().get(sample)).copied());
+    }
+    Ok(score(&Matrix::of_rows(&said)?, labels.into_iter(), room.pool.answers()))
+}
+
+/// The labeled samples in turn, class by class, so that every fold has its share of each.
+fn deal(room: &Room<'_>, folds: usize) -> Vec<Vec<usize>> {
+    let mut samples: Vec<(usize, f64)> = room.pool.labeled().iter().map(|(s, label)| (*s, *label)).collect();
+    samples.sort_by(|a, b| a.1.total_cmp(&b.1).then(a.0.cmp(&b.0)));
+    let mut dealt = vec![Vec::new(); folds];
+    for (place, (sample, _)) in samples.into_iter().enumerate() {
+        dealt[place % folds].push(sample);
+    }
+    dealt
+}

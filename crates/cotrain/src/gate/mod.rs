@@ -1,0 +1,180 @@
+//! The gate: whether the rounds of a session have helped, and back to where they had.
+//!
+//! After every round the gate forms a score and compares it with the best so far:
+//!     score ≥ best − tolerance   the round is kept, and the session remembered as it is;
+//!     otherwise                  the round is worse; after more than `patience` of them in a row the session ends.
+//! At the end, learners, pool and method go back to the last round that was kept. The score is
+//!     with validation labels     their accuracy (R² for values) by what the learners say together;
+//!     without                    ½ (κ̄ + a): κ̄ the mean agreement beyond chance of each two learners on all samples that
+//!                                came without a label, a the cross-validated accuracy on the given labels, where every
+//!                                learner learns this round's lesson without the fold. With one learner a alone.
+//! Cost: with validation labels one prediction of them per round; without, one prediction of the unlabeled samples and one
+//! lesson per fold, per learner. Not: proof; learners that are wrong alike agree.
+
+mod evidence;
+
+use serde::{Deserialize, Serialize};
+use taskweave_kernels::{Error, Named, Result, State};
+
+use crate::cotraining::{Method, Room};
+use crate::parts::{keep, pick};
+
+use evidence::Evidence;
+
+pub(crate) use evidence::score;
+
+/// What the gate found in a round.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Decision {
+    /// The score of the round.
+    pub score: f64,
+    /// The best score up to then.
+    pub best: f64,
+    /// What followed.
+    pub verdict: Verdict,
+}
+
+/// What follows from a score.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// The session is remembered as it is.
+    Kept,
+    /// The round is worse than the best, and patience is left.
+    Worse,
+    /// The round is worse than the best, and the session ends.
+    Stopped,
+}
+
+/// Judges rounds, and remembers the last good one.
+///
+/// | parameter | default | range | meaning |
+/// | --- | --- | --- | --- |
+/// | `tolerance` | 0.02 | ≥ 0 | how far a score may lie below the best |
+/// | `patience` | 2 | ≥ 0 | rounds in a row that may be worse |
+///
+/// # Example
+/// ```
+/// use taskweave_cotrain::gate::Gate;
+/// let gate = Gate::validation([(0, 1.0), (1, 0.0)])?.tolerance(0.0)?.patience(3);
+/// assert!(Gate::validation([]).is_err());
+/// assert!(Gate::unlabeled(1).is_err());
+/// # Ok::<(), taskweave_kernels::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Gate {
+    evidence: Evidence,
+    tolerance: f64,
+    patience: u64,
+    best: Option<Best>,
+    worse: u64,
+}
+
+#[derive(Debug, Clone)]
+struct Best {
+    score: f64,
+    round: u64,
+    state: State,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Saved {
+    worse: u64,
+    best: Option<(f64, u64, serde_json::Value)>,
+}
+
+impl Gate {
+    /// Every round is kept.
+    pub fn off() -> Self {
+        Self::of(Evidence::None)
+    }
+
+    /// Judges by samples with labels that no learner learns from.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] for none.
+    pub fn validation(samples: impl IntoIterator<Item = (usize, f64)>) -> Result<Self> {
+        let samples: Vec<_> = samples.into_iter().collect();
+        match samples.is_empty() {
+            true => Err(Error::parameter("validation samples", "at least one", 0)),
+            false => Ok(Self::of(Evidence::Validation(samples))),
+        }
+    }
+
+    /// Judges by agreement on the unlabeled samples and the cross-validated accuracy on the labeled ones.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] for fewer than two folds.
+    pub fn unlabeled(folds: usize) -> Result<Self> {
+        match folds >= 2 {
+            true => Ok(Self::of(Evidence::Unlabeled { folds })),
+            false => Err(Error::parameter("folds", "at least 2", folds)),
+        }
+    }
+
+    /// How far a score may lie below the best.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] where it is negative or not finite.
+    pub fn tolerance(mut self, tolerance: f64) -> Result<Self> {
+        if !(tolerance.is_finite() && tolerance >= 0.0) {
+            return Err(Error::parameter("tolerance", "a finite number ≥ 0", tolerance));
+        }
+        self.tolerance = tolerance;
+        Ok(self)
+    }
+
+    /// How many rounds in a row may be worse.
+    pub fn patience(mut self, rounds: u64) -> Self {
+        self.patience = rounds;
+        self
+    }
+
+    fn of(evidence: Evidence) -> Self {
+        Self { evidence, tolerance: 0.02, patience: 2, best: None, worse: 0 }
+    }
+
+    /// Judges a round; `state` is asked for what is to be remembered.
+    pub(crate) fn judge(
+        &mut self,
+        room: &mut Room<'_>,
+        method: &dyn Method,
+        state: impl FnOnce(&Room<'_>) -> Result<State>,
+    ) -> Result<Option<Decision>> {
+        let Some(score) = self.evidence.score(room, method)? else { return Ok(None) };
+        let best = self.best.as_ref().map_or(score, |best| best.score.max(score));
+        let verdict = if score >= best - self.tolerance {
+            self.best = Some(Best { score: best, round: room.round, state: state(room)? });
+            self.worse = 0;
+            Verdict::Kept
+        } else {
+            self.worse += 1;
+            if self.worse > self.patience { Verdict::Stopped } else { Verdict::Worse }
+        };
+        Ok(Some(Decision { score, best, verdict }))
+    }
+
+    /// The last round that was kept and what it left, where worse ones followed.
+    pub(crate) fn way_back(&self) -> Option<(u64, &State)> {
+        self.best.as_ref().filter(|_| self.worse > 0).map(|best| (best.round, &best.state))
+    }
+
+    pub(crate) fn save(&self) -> Result<State> {
+        let mut tensors = Named::default();
+        let best = match &self.best {
+            Some(best) => Some((best.score, best.round, keep(&mut tensors, "best/", best.state.clone())?)),
+            None => None,
+        };
+        Ok(State { tensors, ..State::of(&Saved { worse: self.worse, best })? })
+    }
+
+    pub(crate) fn restore(&mut self, state: &State) -> Result<()> {
+        let saved: Saved = state.read("Gate")?;
+        let best = |(score, round, values): (f64, u64, serde_json::Value)| {
+            Ok::<_, Error>(Best { score, round, state: pick(state, "best/", &values)? })
+        };
+        self.best = saved.best.map(best).transpose()?;
+        self.worse = saved.worse;
+        Ok(())
+    }
+}

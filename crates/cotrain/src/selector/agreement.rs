@@ -1,0 +1,40 @@
+//! The surest samples of each class among those that all learners say alike.
+//!
+//! Sample x is a candidate for class c where c is the most probable class of every learner; its doubt is the sum over the
+//! learners of log(1 − p_c), and the `quota[c]` least doubtful ones are proposed, by all learners together.
+//! Guarantees: no two proposals about one sample. Not: independent errors; learners that agree may err alike.
+//! Reference: after Collins and Singer, "Unsupervised Models for Named Entity Classification", EMNLP 1999, who maximize
+//! agreement; the ranking by doubt is this project's.
+
+use taskweave_kernels::Result;
+
+use super::ranking::{Ranked, doubt, surest};
+use super::{Ballot, Selector};
+use crate::learner::likeliest;
+use crate::pool::Proposal;
+
+/// The surest samples of each class among those that all learners say alike.
+///
+/// # Example
+/// [`Selector`] has one.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Agreement;
+
+impl Selector for Agreement {
+    fn select(&self, ballot: &Ballot<'_>) -> Result<Vec<Proposal>> {
+        let by: Vec<String> = ballot.predictions.names().map(String::from).collect();
+        let mut ranked = Vec::new();
+        for (place, &sample) in ballot.samples.iter().enumerate() {
+            let rows = ballot.predictions.values().map(|said| said.row(place)).collect::<Result<Vec<_>>>()?;
+            let Some(class) = rows.first().map(|row| likeliest(row)) else { continue };
+            if rows.iter().any(|row| likeliest(row) != class) {
+                continue;
+            }
+            let doubt = rows.iter().map(|row| doubt(row, class).max(f64::MIN_POSITIVE).ln()).sum();
+            let confidence = rows.iter().map(|row| row[class]).fold(1.0, f64::min);
+            let proposal = Proposal { sample, label: class as f64, confidence, by: by.clone() };
+            ranked.push(Ranked { proposal, class, doubt });
+        }
+        Ok(surest(ranked, ballot.quota))
+    }
+}

@@ -1,0 +1,61 @@
+//! Selectors: which unlabeled samples get a label, by whom, and which.
+//!
+//! | selector | proposes | reference |
+//! | --- | --- | --- |
+//! | [`TopK`] | what each learner is most sure of, per class | Blum and Mitchell, COLT 1998 |
+//! | [`Threshold`] | what a learner is sure enough of | Yarowsky, ACL 1995 |
+//! | [`Agreement`] | what all learners say alike, the surest per class | Collins and Singer, EMNLP 1999 |
+//! | [`Disagreement`] | what learners say differently, where one is sure | Zhou and Li, ICDM workshops 2010 |
+
+mod agreement;
+mod disagreement;
+mod ranking;
+mod threshold;
+mod top_k;
+
+pub use agreement::Agreement;
+pub use disagreement::Disagreement;
+pub use threshold::Threshold;
+pub use top_k::TopK;
+
+use taskweave_kernels::{Named, Result};
+
+use crate::learner::Matrix;
+use crate::pool::Proposal;
+
+/// What the learners say of some samples.
+#[derive(Debug, Clone, Copy)]
+pub struct Ballot<'a> {
+    /// The samples; of those that are equally sure the first is chosen, so their order should be random.
+    pub samples: &'a [usize],
+    /// Probabilities `[samples, classes]` by learner.
+    pub predictions: &'a Named<Matrix>,
+    /// How many samples of each class are wanted per proposer.
+    pub quota: &'a [usize],
+}
+
+/// Decides which samples get a label.
+///
+/// # Example
+/// ```
+/// use taskweave_cotrain::learner::Matrix;
+/// use taskweave_cotrain::selector::{Agreement, Ballot, Selector, TopK};
+/// use taskweave_kernels::Named;
+/// let page = Matrix::new(3, 2, vec![0.9, 0.1, 0.2, 0.8, 0.4, 0.6])?;
+/// let links = Matrix::new(3, 2, vec![0.3, 0.7, 0.1, 0.9, 0.2, 0.8])?;
+/// let predictions = Named::new([("page", page), ("links", links)])?;
+/// let ballot = Ballot { samples: &[7, 8, 9], predictions: &predictions, quota: &[1, 1] };
+/// let chosen = |selector: &dyn Selector| -> taskweave_kernels::Result<Vec<(usize, f64)>> {
+///     Ok(selector.select(&ballot)?.iter().map(|p| (p.sample, p.label)).collect())
+/// };
+/// assert_eq!(chosen(&TopK)?, [(7, 0.0), (8, 1.0), (8, 1.0)]); // by "page" and then by "links"
+/// assert_eq!(chosen(&Agreement)?, [(8, 1.0)]); // of 8 and 9 the surer one
+/// # Ok::<(), taskweave_kernels::Error>(())
+/// ```
+pub trait Selector: Send + Sync {
+    /// The proposals; several about one sample are resolved later.
+    ///
+    /// # Errors
+    /// Those of the selector.
+    fn select(&self, ballot: &Ballot<'_>) -> Result<Vec<Proposal>>;
+}

@@ -1,0 +1,5 @@
+//! Co-training through its public API.
+
+mod methods;
+mod problem;
+mod sessions;

@@ -1,0 +1,109 @@
+//! Co-training with few labels: who gains from unlabeled samples, and who loses.
+//!
+//! Supervised learning, self-training, EM, co-EM, co-training (alone, as a vote over several draws of its window, and with
+//! a gate) and tri-training, side by side on the same splits. Prints the test errors and in how many splits a method was
+//! worse than its supervised start; writes `summary.json` and `report.html` into the folder of the run.
+//!
+//! Nothing here is chosen by test labels: what was tried, and by which evidence it was chosen, is in `docs/results.md`.
+
+mod co_training_job;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use clap::{Parser, ValueEnum};
+use rayon::prelude::*;
+use taskweave::prelude::*;
+
+use co_training_job::{Approach, Outcome, Problem, page, problems};
+
+/// Co-training with few labels
+#[derive(Parser)]
+struct Arguments {
+    /// Which data
+    #[arg(long, value_enum, default_value_t = Source::TwoMoonsViews)]
+    data: Source,
+    /// The folder of the data, where they are not generated
+    #[arg(long)]
+    root: Option<PathBuf>,
+    /// Splits into labeled, unlabeled and test samples [default: 30 for webkb, else 20]
+    #[arg(long)]
+    splits: Option<u64>,
+    /// The folder of the run
+    #[arg(long, default_value = "runs/co_training")]
+    run: PathBuf,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+enum Source {
+    /// Generated: two moons, drawn twice
+    TwoMoonsViews,
+    /// WebKB course pages: words of the page, words of links to it
+    Webkb,
+    /// Handwritten digits in several ways
+    Mfeat,
+}
+
+fn main() -> ExitCode {
+    match run(&Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> Result<()> {
+    let start = Instant::now();
+    let root = || {
+        arguments.root.as_deref().ok_or_else(|| Error::parameter("--root", "the folder of the data", "none"))
+    };
+    let problems = match arguments.data {
+        Source::TwoMoonsViews => vec![problems::two_moons()?],
+        Source::Webkb => vec![problems::webkb(root()?)?],
+        Source::Mfeat => problems::mfeat(root()?)?,
+    };
+    let splits = arguments.splits.unwrap_or(if arguments.data == Source::Webkb { 30 } else { 20 });
+    if splits == 0 {
+        return Err(Error::parameter("splits", "at least 1", 0));
+    }
+    std::fs::create_dir_all(&arguments.run).map_err(|e| Error::io(&arguments.run, e))?;
+    let mut found = Vec::new();
+    for problem in &problems {
+        let outcomes: Vec<Vec<Outcome>> = (0..splits)
+            .into_par_iter()
+            .map(|split| Approach::ALL.iter().map(|approach| approach.outcome(problem, split)).collect())
+            .collect::<Result<_>>()?;
+        found.push((problem, outcomes));
+    }
+    let table = page::table(&found, start.elapsed().as_secs_f64())?;
+    table.write_summary(arguments.run.join("summary.json"))?;
+    page::write(&found, &table, &arguments.run.join("report.html"))?;
+    print!("{}", table.to_text());
+    found.iter().try_for_each(|(problem, outcomes)| check(problem, outcomes))
+}
+
+/// Fails where co-training has lost, or stays behind what the problem demands.
+fn check(problem: &Problem, outcomes: &[Vec<Outcome>]) -> Result<()> {
+    let errors = |approach| page::errors(outcomes, approach);
+    let mean = |errors: &[f64]| errors.iter().sum::<f64>() / errors.len() as f64;
+    let (supervised, ours) = (errors(Approach::Supervised), errors(Approach::CoTrainingVote));
+    let worse = ours.iter().zip(&supervised).filter(|(ours, start)| ours > start).count();
+    // Fewer splits are a look, and no measurement.
+    if outcomes.len() < 20 {
+        return Ok(());
+    }
+    let bound = problem.bound.min(mean(&supervised));
+    if mean(&ours) > bound {
+        let name = format!("{}: mean test error of co-training in %", problem.name);
+        return Err(Error::parameter(name, format!("at most {bound:.2}"), format!("{:.2}", mean(&ours))));
+    }
+    if problem.rarely_worse && worse > 1 {
+        let name = format!("{}: splits in which co-training is worse than supervised", problem.name);
+        return Err(Error::parameter(name, "at most one", worse));
+    }
+    Ok(())
+}

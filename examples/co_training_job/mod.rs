@@ -1,0 +1,8 @@
+//! The parts of the `co_training` example.
+
+mod approach;
+pub mod page;
+pub mod problems;
+
+pub use approach::{Approach, Outcome};
+pub use problems::Problem;

@@ -1,0 +1,69 @@
+//! The table, and the report of the run.
+
+use std::path::Path;
+
+use taskweave::cotrain::report::{Report, Table};
+use taskweave::prelude::*;
+
+use super::{Approach, Outcome, Problem};
+
+/// The outcomes of a problem: by split, then by approach.
+type Found<'a> = [(&'a Problem, Vec<Vec<Outcome>>)];
+
+/// The test errors of an approach, split by split.
+pub fn errors(outcomes: &[Vec<Outcome>], approach: Approach) -> Vec<f64> {
+    of(outcomes, approach).map(|outcome| outcome.error).collect()
+}
+
+/// Test error, splits that are worse than supervised, right guesses, sessions that the gate has set back.
+pub fn table(found: &Found<'_>, seconds: f64) -> Result<Table> {
+    let splits = found.first().map_or(0, |(_, outcomes)| outcomes.len());
+    let mut table = Table::new(seconds, &(0..splits as u64).collect::<Vec<_>>())?;
+    for (problem, outcomes) in found {
+        let supervised = errors(outcomes, Approach::Supervised);
+        for approach in Approach::ALL {
+            let errors = errors(outcomes, approach);
+            let worse = errors.iter().zip(&supervised).filter(|(error, start)| error > start).count();
+            let precision: Vec<f64> =
+                of(outcomes, approach).filter_map(|o| Some(100.0 * o.precision?)).collect();
+            let mut metrics = Named::new([("test error %", errors), ("splits worse", vec![worse as f64])])?;
+            if !precision.is_empty() {
+                metrics.insert("right guesses %", precision)?;
+            }
+            if approach == Approach::CoTrainingGate {
+                let returned: usize = of(outcomes, approach).map(|outcome| outcome.returned).sum();
+                metrics.insert("draws set back", vec![returned as f64])?;
+            }
+            let name = match found.len() {
+                1 => approach.name().to_string(),
+                _ => format!("{}: {}", problem.name, approach.name()),
+            };
+            table.samples(name, &metrics)?;
+        }
+    }
+    Ok(table)
+}
+
+/// Writes the page: the table, and what happened in the first split of each problem.
+pub fn write(found: &Found<'_>, table: &Table, path: &Path) -> Result<()> {
+    let mut page = Report::new("Co-training with few labels")
+        .lead(
+            "The same splits into labeled, unlabeled and test samples for every method. Worse counts the splits in which \
+             a method made more errors than the supervised learners that it started from.",
+        )
+        .table(table);
+    for (problem, outcomes) in found {
+        for approach in [Approach::CoTraining, Approach::CoTrainingVote, Approach::CoTrainingGate] {
+            if let Some(outcome) = of(outcomes, approach).next() {
+                let name = format!("{}, {}, split 0", problem.name, approach.name());
+                page = outcome.history.panels(page, &name)?;
+            }
+        }
+    }
+    page.write(path)
+}
+
+fn of(outcomes: &[Vec<Outcome>], approach: Approach) -> impl Iterator<Item = &Outcome> {
+    let place = Approach::ALL.iter().position(|other| *other == approach).unwrap_or(0);
+    outcomes.iter().filter_map(move |split| split.get(place))
+}
