@@ -100,6 +100,11 @@ impl Objectives<'_> {
         rows: &mut dyn Rows,
         normalize: Normalize,
     ) -> Result<Named<f64>> {
+        if normalize == Normalize::None
+            && let Some(weights) = weighting.without_gradients(self.slopes.len())?
+        {
+            return Named::new(self.slopes.names().map(String::from).zip(weights));
+        }
         let slopes: Vec<f64> = self.slopes.values().copied().collect();
         let products = scaled(&rows.products()?, &slopes);
         let gramian = Gramian::of_products(self.slopes.names(), &products)?;

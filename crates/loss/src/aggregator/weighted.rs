@@ -1,8 +1,8 @@
 //! Weighted: Jᵀw with the weights of a weighting.
 //!
-//! Cost: one pass over the rows for the Gramian, one for the sum.
+//! Cost: one pass over the rows for the Gramian, where the weights depend on it, and one for the sum.
 
-use taskweave_kernels::{Named, Result, State, Stateful};
+use taskweave_kernels::{Error, Named, Result, State, Stateful, ops};
 
 use super::{Aggregated, Aggregator};
 use crate::{Jacobian, Weighting};
@@ -34,8 +34,19 @@ impl Weighted {
 
 impl Aggregator for Weighted {
     fn aggregate(&mut self, jacobian: &Jacobian) -> Result<Aggregated> {
-        let weights = self.weighting.weights(&jacobian.gramian()?)?;
-        Ok(Aggregated { gradient: jacobian.combined(&weights)?, weights: Some(weights) })
+        let Some(weights) = self.weighting.without_gradients(jacobian.rows().len())? else {
+            let weights = self.weighting.weights(&jacobian.gramian()?)?;
+            return Ok(Aggregated { gradient: jacobian.combined(&weights)?, weights: Some(weights) });
+        };
+        let gradient = jacobian.combined(&weights)?;
+        for block in gradient.values() {
+            if !ops::all_finite(block.values())? {
+                // The Gramian names the task, unless each is finite and only their sum is not.
+                jacobian.gramian()?;
+                return Err(Error::non_finite("sum of the gradients", "all tasks"));
+            }
+        }
+        Ok(Aggregated { gradient, weights: Some(weights) })
     }
 
     fn weighting(&mut self) -> Option<&mut dyn Weighting> {

@@ -77,6 +77,10 @@ impl Aggregator for Within {
         let weights = self.of.weights(&seen.gramian()?)?;
         Ok(Aggregated { gradient: jacobian.combined(&weights)?, weights: Some(weights) })
     }
+
+    fn prefer(&mut self, preference: &Named<f64>) -> Result<()> {
+        self.of.prefer(preference)
+    }
 }
 
 impl Stateful for Within {

@@ -41,15 +41,23 @@ impl Constant {
         }
         Ok(Self { weights })
     }
+
+    fn of(&self, tasks: usize) -> Result<Vec<f64>> {
+        if tasks != self.weights.len() {
+            let expected = format!("[{0}, {0}], one row per weight", self.weights.len());
+            return Err(Error::shape("Gramian", expected, &[tasks; 2]));
+        }
+        Ok(self.weights.clone())
+    }
 }
 
 impl Weighting for Constant {
+    fn without_gradients(&mut self, tasks: usize) -> Result<Option<Vec<f64>>> {
+        self.of(tasks).map(Some)
+    }
+
     fn weights(&mut self, gramian: &Gramian) -> Result<Vec<f64>> {
-        if gramian.len() != self.weights.len() {
-            let expected = format!("[{0}, {0}], one row per weight", self.weights.len());
-            return Err(Error::shape("Gramian", expected, &[gramian.len(); 2]));
-        }
-        Ok(self.weights.clone())
+        self.of(gramian.len())
     }
 
     fn prefer(&mut self, preference: &Named<f64>) -> Result<()> {

@@ -93,6 +93,11 @@ impl Weighting for Epo {
         };
         Ok(scaled.weights(&x, size, 0.0))
     }
+
+    fn prefer(&mut self, preference: &Named<f64>) -> Result<()> {
+        *self = Self::try_from(Fields { preference: preference.clone().into(), epsilon: self.epsilon })?;
+        Ok(())
+    }
 }
 
 /// The linear programs, in unknowns yᵢ = αᵢ‖gᵢ‖ over the smallest norm.

@@ -92,6 +92,11 @@ impl Weighting for Ferero {
         let x = Turn::new(c, on_units(&v), scaled.norms.clone()).weights(&(on_units(losses) * self.rate));
         Ok(scaled.weights(x.as_slice(), size, 0.0))
     }
+
+    fn prefer(&mut self, preference: &Named<f64>) -> Result<()> {
+        *self = Self::new(preference.clone(), self.rate)?;
+        Ok(())
+    }
 }
 
 /// The problem in weights of unit gradients: C, and the v that y is perpendicular to.

@@ -22,6 +22,10 @@ use crate::Gramian;
 pub struct Mean;
 
 impl Weighting for Mean {
+    fn without_gradients(&mut self, tasks: usize) -> Result<Option<Vec<f64>>> {
+        Ok(Some(uniform(tasks)))
+    }
+
     fn weights(&mut self, gramian: &Gramian) -> Result<Vec<f64>> {
         Ok(uniform(gramian.len()))
     }

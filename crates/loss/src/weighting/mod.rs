@@ -100,7 +100,17 @@ pub trait Weighting: Send + Stateful {
     /// Those of the method.
     fn weights(&mut self, gramian: &Gramian) -> Result<Vec<f64>>;
 
-    /// Sets which trade-off it is after, one number per task, for methods that take a preference ([`Constant`]).
+    /// The weights of so many tasks, where they do not depend on the gradients: nobody then forms the Gramian. The state moves
+    /// on as by [`weights`](Self::weights), which is not called beside it.
+    ///
+    /// # Errors
+    /// Those of the method.
+    fn without_gradients(&mut self, _tasks: usize) -> Result<Option<Vec<f64>>> {
+        Ok(None)
+    }
+
+    /// Sets which trade-off it is after, one number per task, for methods that take a preference ([`Constant`], [`Epo`],
+    /// [`Ferero`]).
     ///
     /// # Errors
     /// [`Error::Parameter`](taskweave_kernels::Error::Parameter) for a method that takes none, or a number that it does not

@@ -39,13 +39,21 @@ impl Random {
     pub fn new(seed: u64) -> Self {
         Self { seed, rng: Rng::new(seed).fork("random weights") }
     }
+
+    fn draw(&mut self, tasks: usize) -> Vec<f64> {
+        let powers: Vec<f64> = (0..tasks).map(|_| self.rng.normal().exp()).collect();
+        let sum: f64 = powers.iter().sum();
+        powers.into_iter().map(|power| power / sum).collect()
+    }
 }
 
 impl Weighting for Random {
+    fn without_gradients(&mut self, tasks: usize) -> Result<Option<Vec<f64>>> {
+        Ok(Some(self.draw(tasks)))
+    }
+
     fn weights(&mut self, gramian: &Gramian) -> Result<Vec<f64>> {
-        let powers: Vec<f64> = (0..gramian.len()).map(|_| self.rng.normal().exp()).collect();
-        let sum: f64 = powers.iter().sum();
-        Ok(powers.into_iter().map(|power| power / sum).collect())
+        Ok(self.draw(gramian.len()))
     }
 }
 

@@ -22,6 +22,10 @@ use crate::Gramian;
 pub struct Sum;
 
 impl Weighting for Sum {
+    fn without_gradients(&mut self, tasks: usize) -> Result<Option<Vec<f64>>> {
+        Ok(Some(vec![1.0; tasks]))
+    }
+
     fn weights(&mut self, gramian: &Gramian) -> Result<Vec<f64>> {
         Ok(vec![1.0; gramian.len()])
     }
