@@ -60,10 +60,13 @@ impl Balance {
         if let Some(weights) = self.remembered(slopes) {
             return of.weighted_sum(rows, weights);
         }
-        let weights = match &mut self.gradients {
-            Gradients::None => return Err(Error::parameter("balance", "one of gradients", "one of losses")),
-            Gradients::Samples(weighting) => of.weights(&mut **weighting, rows, normalize)?,
-            Gradients::Parameters(aggregator) | Gradients::Representation(aggregator) => {
+        let weights = match (self.without_gradients(slopes)?, &mut self.gradients) {
+            (Some(weights), _) => weights,
+            (None, Gradients::None) => {
+                return Err(Error::parameter("balance", "one of gradients", "one of losses"));
+            }
+            (None, Gradients::Samples(weighting)) => of.weights(&mut **weighting, rows, normalize)?,
+            (None, Gradients::Parameters(aggregator) | Gradients::Representation(aggregator)) => {
                 match aggregator.weighting() {
                     Some(weighting) => of.weights(weighting, rows, normalize)?,
                     None => return of.aggregate(&mut **aggregator, rows, (normalize, factor)),
@@ -73,6 +76,17 @@ impl Balance {
         let weights = weights.map(|_, weight| factor * weight);
         self.last = (self.refresh > 1).then(|| Last { age: 1, weights: weights.clone() });
         of.weighted_sum(rows, weights)
+    }
+
+    /// The weights of a method that does not look at the gradients of the parameters, which then need not be formed.
+    fn without_gradients(&mut self, rows: &Named<f64>) -> Result<Option<Named<f64>>> {
+        let (Gradients::Parameters(aggregator), Normalize::None) = (&mut self.gradients, self.normalize)
+        else {
+            return Ok(None);
+        };
+        let Some(weighting) = aggregator.weighting() else { return Ok(None) };
+        let weights = weighting.without_gradients(rows.len())?;
+        weights.map(|weights| Named::new(rows.names().map(String::from).zip(weights))).transpose()
     }
 
     /// The last weights, where they still hold: for the same rows, and for `refresh` steps.
@@ -100,11 +114,6 @@ impl Objectives<'_> {
         rows: &mut dyn Rows,
         normalize: Normalize,
     ) -> Result<Named<f64>> {
-        if normalize == Normalize::None
-            && let Some(weights) = weighting.without_gradients(self.slopes.len())?
-        {
-            return Named::new(self.slopes.names().map(String::from).zip(weights));
-        }
         let slopes: Vec<f64> = self.slopes.values().copied().collect();
         let products = scaled(&rows.products()?, &slopes);
         let gramian = Gramian::of_products(self.slopes.names(), &products)?;

@@ -14,13 +14,17 @@ use taskweave_loss::{AggregatorConfig, ScalarizerConfig, WeightingConfig};
 pub const TASKS: [&str; 4] = ["sum", "product", "first", "second"];
 
 /// Parameters of those methods that cannot do without.
-const GIVEN: [&str; 6] = [
+const GIVEN: [&str; 10] = [
     r#"{"name": "constant", "weights": [1.0, 2.0, 0.5, 0.25]}"#,
     r#"{"name": "stch", "mu": 0.5}"#,
     r#"{"name": "cosmos", "preference": [1.0, 2.0, 0.5, 0.25], "lambda": 1.0}"#,
     r#"{"name": "pbi", "preference": [1.0, 2.0, 0.5, 0.25], "theta": 0.5}"#,
     r#"{"name": "ema", "of": {"name": "mgda"}}"#,
     r#"{"name": "every", "steps": 2, "of": {"name": "norm_balance"}}"#,
+    r#"{"name": "epo", "preference": [1.0, 2.0, 0.5, 0.25]}"#,
+    r#"{"name": "ferero", "preference": [1.0, 2.0, 0.5, 0.25]}"#,
+    r#"{"name": "per_group", "of": {"name": "norm_balance"}}"#,
+    r#"{"name": "within", "blocks": "", "of": {"name": "norm_balance"}}"#,
 ];
 
 pub fn balance(text: &str) -> Balance {

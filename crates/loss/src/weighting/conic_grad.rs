@@ -71,7 +71,7 @@ impl Weighting for ConicGrad {
         let (size, scaled) = (gramian.len(), Scaled::of(gramian));
         let mean: Vec<f64> = scaled.norms.iter().map(|norm| norm / size as f64).collect();
         let length = scaled.length(&mean);
-        if length <= CANCELED * mean.iter().sum::<f64>() {
+        if self.c == 1.0 || length <= CANCELED * mean.iter().sum::<f64>() {
             return Ok(uniform(size));
         }
         let share = 1.0 / size as f64;
