@@ -1,8 +1,8 @@
 //! What is compared.
 
 use taskweave::cotrain::cotraining::{
-    CoEm, CoTraining, Committee, Em, Method, Rounds, SelfTraining, Session, SessionBuilder, TriTraining,
-    Watch,
+    CoEm, CoTraining, Committee, Em, Method, RoundRecord, Rounds, SelfTraining, Session, SessionBuilder,
+    TriTraining, Watch,
 };
 use taskweave::cotrain::gate::Gate;
 use taskweave::cotrain::selector::Agreement;
@@ -86,7 +86,7 @@ impl Approach {
         let history = sessions[0].history().clone();
         Ok(Outcome {
             error: 100.0 * wrong.count() as f64 / labels.len() as f64,
-            precision: history.rounds.last().and_then(|record| record.precision),
+            precision: kept(&history).and_then(|record| record.precision),
             returned: sessions.iter().filter(|session| session.history().returned_to.is_some()).count(),
             history,
         })
@@ -129,4 +129,10 @@ fn team(
 fn watch(problem: &Problem, split: &Split) -> Result<Watch> {
     let truth = problem.classes.iter().enumerate().map(|(sample, class)| (sample, *class as f64));
     Watch::new(truth, split.test.iter().copied())
+}
+
+/// The round that a session ended with: the one that the gate went back to, else the last.
+fn kept(history: &Rounds) -> Option<&RoundRecord> {
+    let returned = history.returned_to.and_then(|to| history.rounds.iter().find(|record| record.round == to));
+    returned.or(history.rounds.last())
 }

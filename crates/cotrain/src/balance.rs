@@ -181,6 +181,7 @@ impl Balance {
 
     /// Sets the preference of the method that balances gradients, where there is one, else of the scalarizer.
     pub(crate) fn prefer(&mut self, preference: &Named<f64>) -> Result<()> {
+        self.last = None;
         match &mut self.gradients {
             Gradients::None => self.scalarizer.prefer(preference),
             Gradients::Parameters(method) | Gradients::Representation(method) => method.prefer(preference),

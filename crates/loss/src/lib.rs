@@ -42,6 +42,7 @@ mod family;
 mod gramian;
 mod grouping;
 mod jacobian;
+mod known_tasks;
 mod labels;
 pub mod metric;
 mod parameter;

@@ -147,7 +147,9 @@ impl Objectives<'_> {
         let jacobian = self.scaled_rows(&found, &divisors)?.with_losses(self.losses.clone())?;
         let Aggregated { gradient, weights } = aggregator.aggregate(&jacobian)?;
         let gradient = gradient.try_map(|_, block| times(block, factor))?;
-        let own = self.slopes.values().zip(&divisors).map(|(slope, divisor)| factor * slope / divisor);
+        let weight = |i: usize| weights.as_ref().and_then(|weights| weights.get(i)).copied().unwrap_or(1.0);
+        let own = self.slopes.values().zip(&divisors).enumerate();
+        let own = own.map(|(i, (slope, divisor))| factor * weight(i) * slope / divisor);
         let gradient = rows.finish(gradient, &own.collect::<Vec<_>>())?;
         let of_row = |(weight, divisor): (&f64, &f64)| factor * weight / divisor;
         let weights = weights.map(|weights| weights.iter().zip(&divisors).map(of_row).collect::<Vec<_>>());

@@ -6,7 +6,7 @@ use taskweave_kernels::{Error, Result, State, Stateful};
 
 use super::rows::Last;
 use super::{Balance, Gradients};
-use crate::parts::{keep, pick};
+use crate::parts::{all_or_nothing, keep, pick};
 
 #[derive(Serialize, Deserialize)]
 struct Saved {
@@ -32,11 +32,7 @@ impl Stateful for Balance {
     }
 
     fn restore(&mut self, state: &State) -> Result<()> {
-        let before = self.save()?;
-        self.take(state).or_else(|error| {
-            self.take(&before)?;
-            Err(error)
-        })
+        all_or_nothing(self, state, Self::take)
     }
 }
 

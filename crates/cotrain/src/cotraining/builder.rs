@@ -102,6 +102,7 @@ impl SessionBuilder {
         if let Some(sample) = known.chain(watched).find(|sample| *sample >= self.views.samples()) {
             return Err(Error::parameter("sample", format!("one below {}", self.views.samples()), sample));
         }
+        self.gate.check(&self.pool, self.views.samples())?;
         let team = Team::new(members, self.pool.answers());
         self.method.check(&team, &self.pool)?;
         Ok(Session {

@@ -10,7 +10,7 @@ use taskweave_kernels::{Error, Named, Result, State, Stateful};
 use super::vote::{majority, together};
 use super::{Advance, Session};
 use crate::learner::{Answers, Matrix};
-use crate::parts::{keep, pick};
+use crate::parts::{all_or_nothing, keep, pick};
 
 /// Sessions that differ in their random stream, or in anything else, and vote.
 ///
@@ -129,6 +129,12 @@ impl Stateful for Committee {
     }
 
     fn restore(&mut self, state: &State) -> Result<()> {
+        all_or_nothing(self, state, Self::take)
+    }
+}
+
+impl Committee {
+    fn take(&mut self, state: &State) -> Result<()> {
         let values: Vec<serde_json::Value> = state.read("Committee")?;
         if values.len() != self.sessions.len() {
             return Err(Error::state("Committee", format!("{} sessions", self.sessions.len()), values.len()));

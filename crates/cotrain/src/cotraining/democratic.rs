@@ -139,7 +139,8 @@ impl Citizen {
     /// Accepts an offer where it is expected to help.
     fn consider(&mut self, mut offer: BTreeMap<usize, f64>, labeled: usize, error: f64) {
         offer.retain(|sample, _| !self.taught.contains_key(sample));
-        let quality = |size: f64, errors: f64| size * (1.0 - 2.0 * errors / size).powi(2);
+        // Labels of which half are wrong are worth nothing, and more than that no more.
+        let quality = |size: f64, errors: f64| size * (1.0 - 2.0 * errors / size).max(0.0).powi(2);
         let size = (labeled + self.taught.len()) as f64;
         let (more, errors) = (offer.len() as f64, self.errors + error * offer.len() as f64);
         self.fresh = more > 0.0 && quality(size + more, errors) > quality(size, self.errors);

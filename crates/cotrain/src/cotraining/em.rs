@@ -3,7 +3,8 @@
 //! Per round: t(x) = p(· | x) for every sample without a label, then the learner learns from the given labels with weight 1
 //! and from t with weight λ. Ends where no probability moves by more than 10⁻⁶.
 //! Cost: one prediction of all unlabeled samples and one lesson per round.
-//! Guarantees: with naive Bayes and λ = 1 no round lowers the likelihood of labels and samples; λ = 0 is supervised.
+//! Guarantees: with multinomial naive Bayes of smoothing α and λ = 1 no round lowers the likelihood of labels and samples times
+//! Π θ^α over its word probabilities θ; λ = 0 is supervised.
 //! Reference: Nigam et al., "Text Classification from Labeled and Unlabeled Documents using EM", Machine Learning 39, 2000.
 
 use taskweave_kernels::{Error, Result, State, Stateful};

@@ -2,6 +2,7 @@
 
 use taskweave_kernels::Result;
 
+use super::vote::check_probabilities;
 use super::{Room, Turn};
 use crate::pool::{Conflict, Quota};
 use crate::selector::{Ballot, Selector};
@@ -22,6 +23,7 @@ impl Labeling<'_> {
         let quota = self.quota.of(room.pool)?;
         let window = room.pool.replenish(self.window, &room.rng).to_vec();
         let predictions = room.team.predict(room.views, &window)?;
+        check_probabilities(&predictions)?;
         let ballot = Ballot { samples: &window, predictions: &predictions, quota: &quota };
         let proposals = self.conflict.resolve(self.selector.select(&ballot)?);
         if proposals.is_empty() {

@@ -65,7 +65,9 @@ impl Method for SelfTraining {
     }
 
     fn lesson(&self, room: &Room<'_>, learner: &str) -> Result<Option<Lesson>> {
-        room.pool.lesson(learner).map(Some)
+        // Where nothing has joined in this round, there is nothing new to learn.
+        let joined = room.pool.pseudo().values().any(|guess| guess.round == room.round);
+        joined.then(|| room.pool.lesson(learner)).transpose()
     }
 }
 

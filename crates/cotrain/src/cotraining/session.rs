@@ -11,7 +11,7 @@ use super::{Listener, Method, Room, RoundRecord, Rounds, Silent, Team, Turn};
 use crate::Control;
 use crate::gate::{Gate, Verdict, score};
 use crate::learner::{Answers, Matrix, Views};
-use crate::parts::{keep, pick};
+use crate::parts::{all_or_nothing, keep, pick};
 use crate::pool::Pool;
 
 /// What all learners say together, among the scores.
@@ -291,11 +291,7 @@ impl Stateful for Session {
     }
 
     fn restore(&mut self, state: &State) -> Result<()> {
-        let before = self.save()?;
-        self.take(state).or_else(|error| {
-            self.take(&before)?;
-            Err(error)
-        })
+        all_or_nothing(self, state, Self::take)
     }
 }
 

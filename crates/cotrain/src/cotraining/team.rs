@@ -3,7 +3,7 @@
 use taskweave_kernels::{Error, Named, Result, State, Stateful};
 
 use crate::learner::{Answers, Learner, Lesson, Matrix, Views};
-use crate::parts::{keep, pick};
+use crate::parts::{all_or_nothing, keep, pick};
 
 /// A learner and the view that it sees.
 pub struct Member {
@@ -56,8 +56,8 @@ impl Team {
     /// What one learner says of some samples.
     ///
     /// # Errors
-    /// [`Error::NonFinite`] for a prediction that is NaN or infinite, [`Error::Shape`] for one of another shape,
-    /// [`Error::Parameter`] for a probability below 0; those of the learner.
+    /// [`Error::NonFinite`] for a prediction that is NaN or infinite, [`Error::Shape`] for one of another shape; those of
+    /// the learner.
     pub fn predict_by(&self, name: &str, views: &Views, samples: &[usize]) -> Result<Matrix> {
         let member = self.members.require("learner", name)?;
         let said = member.learner.predict(views.require(&member.view)?, samples)?;
@@ -101,6 +101,12 @@ impl Stateful for Team {
     }
 
     fn restore(&mut self, state: &State) -> Result<()> {
+        all_or_nothing(self, state, Self::take)
+    }
+}
+
+impl Team {
+    fn take(&mut self, state: &State) -> Result<()> {
         let saved: Named<serde_json::Value> = state.read("learners")?;
         if !saved.names().eq(self.members.names()) {
             let names = |names: Vec<&str>| names.join(", ");

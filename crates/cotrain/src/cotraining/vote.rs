@@ -1,6 +1,6 @@
 //! What several learners say together, and how far they agree.
 
-use taskweave_kernels::{Named, Result};
+use taskweave_kernels::{Error, Named, Result};
 
 use crate::learner::{Answers, Matrix, likeliest};
 
@@ -8,7 +8,13 @@ use crate::learner::{Answers, Matrix, likeliest};
 const LEAST: f64 = 1e-300;
 
 /// The normalized product of probabilities, or the mean of values.
+///
+/// # Errors
+/// Those of [`check_probabilities`].
 pub(super) fn together(predictions: &Named<Matrix>, answers: Answers) -> Result<Matrix> {
+    if let Answers::Classes(_) = answers {
+        check_probabilities(predictions)?;
+    }
     let rows = predictions.values().next().map_or(0, Matrix::rows);
     let mut said = Matrix::zeros(rows, answers.width());
     for row in 0..rows {
@@ -44,6 +50,19 @@ pub(super) fn majority(predictions: &Named<Matrix>, weights: &[f64], classes: us
     Ok(said)
 }
 
+/// Refuses what cannot be probabilities, as the values of a regression.
+///
+/// # Errors
+/// [`Error::Parameter`] for a number below 0, with the learner.
+pub(super) fn check_probabilities(said: &Named<Matrix>) -> Result<()> {
+    for (learner, said) in said.iter() {
+        if let Some(p) = said.values().iter().find(|p| **p < 0.0) {
+            return Err(Error::parameter(format!("probability of `{learner}`"), "a number ≥ 0", p));
+        }
+    }
+    Ok(())
+}
+
 /// The share of samples that two predictions give the same class; for values 1 − (their mean squared difference over
 /// the sum of their variances), at least 0.
 pub(crate) fn agreement(a: &Matrix, b: &Matrix, answers: Answers) -> f64 {
@@ -59,22 +78,28 @@ pub(crate) fn agreement(a: &Matrix, b: &Matrix, answers: Answers) -> f64 {
             };
             let apart: f64 = a.values().iter().zip(b.values()).map(|(a, b)| (a - b).powi(2)).sum();
             let spread = spread(a) + spread(b);
-            if spread > 0.0 { (1.0 - apart / spread).max(0.0) } else { f64::from(apart == 0.0) }
+            if spread > 0.0 { (1.0 - apart / spread).max(0.0) } else { 0.0 }
         }
     }
 }
 
-/// Agreement beyond chance (Cohen's κ): 1 for equal predictions, 0 for what constant or independent ones would reach.
+/// Agreement beyond chance (Cohen's κ): 1 for equal predictions, 0 for what constant or independent ones would reach. Values
+/// that do not vary agree by chance as well.
 pub(crate) fn kappa(a: &Matrix, b: &Matrix, answers: Answers) -> f64 {
     let Answers::Classes(classes) = answers else { return agreement(a, b, answers) };
-    let n = a.rows().max(1) as f64;
-    let shares = |m: &Matrix| {
-        let mut shares = vec![0.0; classes];
-        m.iter().filter_map(|row| shares.get_mut(likeliest(row)).map(|s| *s += 1.0 / n)).count();
-        shares
+    let counts = |m: &Matrix| {
+        let mut counts = vec![0usize; classes];
+        m.iter().filter_map(|row| counts.get_mut(likeliest(row)).map(|count| *count += 1)).count();
+        counts
     };
-    let chance: f64 = shares(a).iter().zip(shares(b)).map(|(a, b)| a * b).sum();
-    if chance < 1.0 { (agreement(a, b, answers) - chance) / (1.0 - chance) } else { 0.0 }
+    // In whole numbers: shares that are rounded do not tell constant predictions from nearly constant ones.
+    let (met, all) =
+        (counts(a).iter().zip(counts(b)).map(|(a, b)| a * b).sum::<usize>(), a.rows() * a.rows());
+    if met >= all {
+        return 0.0;
+    }
+    let chance = met as f64 / all as f64;
+    (agreement(a, b, answers) - chance) / (1.0 - chance)
 }
 
 #[cfg(test)]
@@ -100,6 +125,10 @@ mod tests {
         let (mixed, constant) = (classes(&[0, 1, 1, 0]), classes(&[1, 1, 1, 1]));
         assert_eq!(agreement(&constant, &constant, two), 1.0);
         assert_eq!(kappa(&constant, &constant, two), 0.0);
+        for samples in [10, 66, 776] {
+            let constant = classes(&vec![1; samples]);
+            assert_eq!(kappa(&constant, &constant, two), 0.0, "{samples} samples");
+        }
         assert_eq!(kappa(&mixed, &mixed, two), 1.0);
         assert_eq!(kappa(&mixed, &constant, two), 0.0);
         assert_eq!(kappa(&mixed, &classes(&[1, 0, 0, 1]), two), -1.0);
@@ -111,6 +140,8 @@ mod tests {
         let b = Matrix::new(3, 1, vec![1.0, 2.0, 3.0]).unwrap();
         assert_eq!(agreement(&a, &a, Answers::Value), 1.0);
         assert_eq!(agreement(&a, &b, Answers::Value), 0.25); // 1 − 3 / (2 + 2)
+        let constant = Matrix::new(3, 1, vec![4.0; 3]).unwrap();
+        assert_eq!(kappa(&constant, &constant, Answers::Value), 0.0);
     }
 
     #[test]

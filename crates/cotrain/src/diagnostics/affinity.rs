@@ -95,9 +95,13 @@ impl Callback for AffinityWatch {
         if !self.period.is_due(upcoming) || rate == 0.0 {
             return Ok(());
         }
-        let found = step.lookahead(batch, rate)?;
-        // A loss of 0 has no relative change; a negative one is refused below.
-        if found.before.is_empty() || found.before.values().any(|loss| *loss == 0.0) {
+        let found = match step.lookahead(batch, rate) {
+            // The look-ahead may diverge where the step itself does not.
+            Err(Error::NonFinite { .. }) => return Ok(()),
+            found => found?,
+        };
+        // A loss that is not positive has no relative change.
+        if found.before.is_empty() || found.before.values().any(|loss| *loss <= 0.0) {
             return Ok(());
         }
         let affinity = Affinity::of(&found.before, &found.after)?;

@@ -18,6 +18,7 @@ use taskweave_kernels::{Error, Named, Result, State};
 
 use crate::cotraining::{Method, Room};
 use crate::parts::{keep, pick};
+use crate::pool::Pool;
 
 use evidence::Evidence;
 
@@ -110,6 +111,23 @@ impl Gate {
             true => Ok(Self::of(Evidence::Unlabeled { folds })),
             false => Err(Error::parameter("folds", "at least 2", folds)),
         }
+    }
+
+    /// Refuses samples that cannot judge.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] for a validation sample that there is not, that learners learn from, or with a label that is none.
+    pub(crate) fn check(&self, pool: &Pool, samples: usize) -> Result<()> {
+        let Evidence::Validation(judged) = &self.evidence else { return Ok(()) };
+        let open = pool.without_given_label();
+        for (sample, label) in judged {
+            pool.answers().row(*label)?;
+            if *sample >= samples || pool.labeled().contains_key(sample) || open.contains(sample) {
+                let expected = "one of the views that is not in the pool";
+                return Err(Error::parameter("validation sample", expected, sample));
+            }
+        }
+        Ok(())
     }
 
     /// How far a score may lie below the best.

@@ -154,5 +154,7 @@ fn largest_variance(view: &Matrix, lesson: &Lesson) -> Result<f64> {
         let distance = view.row(sample)?.iter().zip(&mean);
         square.iter_mut().zip(distance).for_each(|(s, (x, m))| *s += weight / total * (x - m).powi(2));
     }
-    Ok(square.into_iter().fold(0.0, f64::max))
+    let samples: Vec<usize> = lesson.iter().map(|(sample, ..)| sample).collect();
+    let varying = square.into_iter().zip(view.varying(&samples)?).filter(|(_, varies)| *varies);
+    Ok(varying.map(|(square, _)| square).fold(0.0, f64::max))
 }

@@ -109,7 +109,14 @@ impl Stateful for Knn {
     }
 
     fn restore(&mut self, state: &State) -> Result<()> {
-        self.fitted = saved::restore("Knn", &self.parameters, (state, ["inputs", "targets", "weights"]))?;
+        let known = saved::restore("Knn", &self.parameters, (state, ["inputs", "targets", "weights"]))?;
+        if let Some([inputs, targets, weights]) = &known
+            && (targets.rows() != inputs.rows() || weights.values().len() != inputs.rows())
+        {
+            let found = format!("{} and {}", targets.rows(), weights.values().len());
+            return Err(Error::state("Knn", format!("{} targets and weights", inputs.rows()), found));
+        }
+        self.fitted = known;
         Ok(())
     }
 }

@@ -128,7 +128,11 @@ impl Stateful for Logistic {
     }
 
     fn restore(&mut self, state: &State) -> Result<()> {
-        self.fitted = saved::restore("Logistic", &self.penalty, (state, ["weights", "present"]))?;
+        let known = saved::restore("Logistic", &self.penalty, (state, ["weights", "present"]))?;
+        if known.as_ref().is_some_and(|[weights, _]| weights.columns() == 0) {
+            return Err(Error::state("Logistic", "weights with an intercept", "none"));
+        }
+        self.fitted = known;
         Ok(())
     }
 }

@@ -116,6 +116,7 @@ impl Matrix {
         }
         let n = samples.len() as f64;
         let (mut mean, mut square) = (vec![0.0; self.columns], vec![0.0; self.columns]);
+        let varies = self.varying(samples)?;
         for &sample in samples {
             mean.iter_mut().zip(self.row(sample)?).for_each(|(m, x)| *m += x / n);
         }
@@ -123,10 +124,22 @@ impl Matrix {
             let row = self.row(sample)?.iter().zip(&mean);
             square.iter_mut().zip(row).for_each(|(s, (x, m))| *s += (x - m).powi(2) / n);
         }
-        let scale: Vec<f64> = square.iter().map(|s| if *s > 0.0 { s.sqrt() } else { 1.0 }).collect();
+        let deviation = |(s, varies): (&f64, &bool)| if *varies && *s > 0.0 { s.sqrt() } else { 1.0 };
+        let scale: Vec<f64> = square.iter().zip(&varies).map(deviation).collect();
         let moved =
             self.iter().flat_map(|row| row.iter().zip(&mean).zip(&scale).map(|((x, m), s)| (x - m) / s));
         Self::new(self.rows, self.columns, moved.collect())
+    }
+
+    /// Which columns are not constant over `samples`: a variance would be rounding where they are.
+    pub(super) fn varying(&self, samples: &[usize]) -> Result<Vec<bool>> {
+        let mut varies = vec![false; self.columns];
+        let Some((first, others)) = samples.split_first() else { return Ok(varies) };
+        for &sample in others {
+            let pairs = self.row(sample)?.iter().zip(self.row(*first)?);
+            varies.iter_mut().zip(pairs).for_each(|(varies, (x, first))| *varies |= x != first);
+        }
+        Ok(varies)
     }
 
     /// The columns of several matrices side by side.

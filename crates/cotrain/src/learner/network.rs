@@ -15,7 +15,7 @@ use taskweave_kernels::{Error, Named, Result, Rng, State, Stateful, Target, auto
 use super::softmax::softmax;
 use super::{Answers, Learner, Lesson, Matrix};
 use crate::Step;
-use crate::parts::{keep, pick};
+use crate::parts::{all_or_nothing, keep, pick};
 use crate::rate::Rate;
 
 /// A task of a model, trained by a [`Step`] with its optimizers and schedule.
@@ -290,6 +290,12 @@ impl Stateful for Network {
     }
 
     fn restore(&mut self, state: &State) -> Result<()> {
+        all_or_nothing(self, state, Self::take)
+    }
+}
+
+impl Network {
+    fn take(&mut self, state: &State) -> Result<()> {
         let saved: Saved = state.read("Network")?;
         let count = |rates: usize| format!("{rates} learning-rate schedules");
         let mine = usize::from(self.rate.is_some());

@@ -120,6 +120,9 @@ impl Stateful for Ridge {
 
     fn restore(&mut self, state: &State) -> Result<()> {
         let known = saved::restore("Ridge", &self.penalty, (state, ["coefficients"]))?;
+        if known.as_ref().is_some_and(|[fitted]| fitted.columns() == 0) {
+            return Err(Error::state("Ridge", "coefficients with an intercept", "none"));
+        }
         self.fitted = known.map(|[fitted]| fitted);
         Ok(())
     }

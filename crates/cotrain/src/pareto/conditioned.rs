@@ -4,9 +4,9 @@
 //! 2021, <https://arxiv.org/abs/2103.13392> (the preference appended to the input); Navon et al., "Learning the Pareto Front
 //! with Hypernetworks", ICLR 2021.
 
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 use taskweave_heads::{Mode, Model};
-use taskweave_kernels::{Named, Result};
+use taskweave_kernels::{Error, Named, Result};
 
 use super::Preference;
 
@@ -55,7 +55,8 @@ impl Conditioned {
     /// The numbers for every sample, in the dtype and on the device of an input.
     fn rows(&self, like: &Tensor) -> Result<Tensor> {
         let numbers: Vec<f64> = self.preference.now().values().copied().collect();
-        let row = Tensor::new(numbers.as_slice(), &Device::Cpu)?.to_dtype(like.dtype())?;
+        let dtype = if like.dtype().is_float() { like.dtype() } else { DType::F32 };
+        let row = Tensor::new(numbers.as_slice(), &Device::Cpu)?.to_dtype(dtype)?;
         let rows = row.to_device(like.device())?.unsqueeze(0)?;
         Ok(rows.broadcast_as((like.dim(0)?, numbers.len()))?.contiguous()?)
     }
@@ -78,6 +79,9 @@ impl Model for Conditioned {
             }
             Place::Appended(view) => {
                 let x = seen.require_mut("view", view)?;
+                if !x.dtype().is_float() {
+                    return Err(Error::dtype(format!("view `{view}`"), "a floating-point dtype", x.dtype()));
+                }
                 let mut rows = self.rows(x)?;
                 for _ in 2..x.rank() {
                     rows = rows.unsqueeze(rows.rank())?;

@@ -109,6 +109,10 @@ impl Forum {
     /// [`Error::Parameter`] for a parameter out of range.
     pub fn new(config: ForumConfig) -> Result<Self> {
         range::at_least("steps", 1, config.steps as u64)?;
+        if !matches!(config.normalize, Normalize::None | Normalize::L2) {
+            let found = format!("{:?}", config.normalize);
+            return Err(Error::parameter("normalize", "none or l2", found));
+        }
         config.rate.map_or(Ok(()), |rate| range::not_negative("rate", rate))?;
         range::not_negative("lr", config.lr)?;
         range::not_negative("speed", config.speed)?;

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use taskweave_data::Last;
 use taskweave_kernels::autograd::Gradient;
 use taskweave_kernels::optim::clip_norm;
-use taskweave_kernels::{Named, Result, State, Stateful};
+use taskweave_kernels::{Error, Named, Result, State, Stateful};
 use taskweave_loss::weighting::{Mgda, Normalize};
 use taskweave_loss::{Gramian, Jacobian, Weighting};
 
@@ -84,6 +84,10 @@ impl Moml {
     /// [`Error::Parameter`] for a parameter out of range.
     pub fn new(config: MomlConfig) -> Result<Self> {
         range::at_least("steps", 1, config.steps as u64)?;
+        if !matches!(config.normalize, Normalize::None | Normalize::L2) {
+            let found = format!("{:?}", config.normalize);
+            return Err(Error::parameter("normalize", "none or l2", found));
+        }
         range::not_negative("lr", config.lr)?;
         range::positive("epsilon", config.epsilon)?;
         config.rate.map_or(Ok(()), |rate| range::not_negative("rate", rate))?;
@@ -114,7 +118,8 @@ impl Moml {
                         *slopes.require_mut("task", task)? -= rate * product;
                     }
                 }
-                if at > 0 {
+                // Without labels nothing has been differentiated, and the losses are as they were.
+                if at > 0 && !rows.rows().is_empty() {
                     let back = |_: &str, v: &_| self.back(step, train, weights, v);
                     judged = Jacobian::new(judged.rows().try_map(back)?)?;
                 }

@@ -94,11 +94,13 @@ impl AtSeams {
 
     /// Adds those of one batch, of the tasks that it has.
     pub(super) fn add(&mut self, rows: &Named<Named<Gradient>>) -> Result<()> {
-        let rows = met(rows, self.tasks.len());
+        // A task that is alone in its batch has its features to itself there, but not over all batches.
+        let together = rows.len() > 1 || self.tasks.len() == 1;
+        let rows = met(rows, rows.len());
         if rows.values().all(Named::is_empty) {
             return Ok(());
         }
-        self.met = true;
+        self.met |= together;
         let jacobian = Jacobian::new(filled(&rows)?)?;
         let gramian = jacobian.gramian()?;
         let places = gramian.tasks().map(|task| self.tasks.iter().position(|known| known == task));

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use taskweave_kernels::{Error, Named, Result, Rng, State, Stateful};
 
 use super::Step;
-use crate::parts::{keep, pick};
+use crate::parts::{all_or_nothing, keep, pick};
 
 #[derive(Serialize, Deserialize)]
 struct Saved {
@@ -30,11 +30,7 @@ impl Stateful for Step {
     }
 
     fn restore(&mut self, state: &State) -> Result<()> {
-        let before = self.save()?;
-        self.take(state).or_else(|error| {
-            self.take(&before)?;
-            Err(error)
-        })
+        all_or_nothing(self, state, Self::take)
     }
 }
 

@@ -82,7 +82,7 @@ impl CoTeaching {
         if labelled.is_empty() {
             return Ok(labelled);
         }
-        let (_, losses) = lesson.judged(term, ensemble)?;
+        let (_, losses) = lesson.judged(term, &self.criterion, ensemble)?;
         Ok(smallest(&losses, &labelled, self.small_loss.keep(lesson.step, labelled.len())))
     }
 }

@@ -70,7 +70,7 @@ impl Teaching for CoTeachingPlus {
             return Ok(());
         }
         let ((of_a, losses_a), (of_b, losses_b)) =
-            (lesson.judged(&a, ensemble)?, lesson.judged(&b, ensemble)?);
+            (lesson.judged(&a, &self.criterion, ensemble)?, lesson.judged(&b, &self.criterion, ensemble)?);
         let classes = |logits| -> Result<Vec<u32>> {
             Ok(Probabilities::of_logits(logits)?.best().iter().map(|(class, _)| *class).collect())
         };

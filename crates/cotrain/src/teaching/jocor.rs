@@ -107,8 +107,10 @@ impl JoCoR {
     }
 
     fn joint_losses(&self, names: &[String; 2], lesson: &Lesson, ensemble: &Ensemble) -> Result<Vec<f64>> {
-        let ((of_a, a), (of_b, b)) =
-            (lesson.judged(&names[0], ensemble)?, lesson.judged(&names[1], ensemble)?);
+        let ((of_a, a), (of_b, b)) = (
+            lesson.judged(&names[0], &self.criterion, ensemble)?,
+            lesson.judged(&names[1], &self.criterion, ensemble)?,
+        );
         let apart =
             AGREEMENT.losses(&Tensor::stack(&[of_a, of_b], 1)?, &lesson.bare(&vec![1.0; a.len()])?)?;
         let apart = apart.to_dtype(DType::F64)?.to_vec1::<f64>()?;

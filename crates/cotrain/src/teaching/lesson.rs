@@ -3,6 +3,7 @@
 use candle_core::{DType, Device, Tensor};
 use taskweave_data::Batch;
 use taskweave_kernels::{Error, Named, Result, Target};
+use taskweave_loss::CriterionConfig;
 
 use crate::Ensemble;
 
@@ -144,16 +145,22 @@ impl Lesson {
         Ok(weights.into_iter().enumerate().filter(|(_, weight)| *weight > 0.0).collect())
     }
 
-    /// The prediction of a term of one network, and the loss of each sample.
+    /// The prediction of a term of one network, and the loss of each sample by the method's own criterion: that of the term may
+    /// have the labels' weights in it.
     ///
     /// # Errors
     /// Those of predicting, and [`Error::NonFinite`] for a loss with a NaN or an infinity.
-    pub(super) fn judged(&self, term: &str, ensemble: &Ensemble) -> Result<(Tensor, Vec<f64>)> {
+    pub(super) fn judged(
+        &self,
+        term: &str,
+        criterion: &CriterionConfig,
+        ensemble: &Ensemble,
+    ) -> Result<(Tensor, Vec<f64>)> {
         let parts = ensemble.terms().require("term", term)?;
         let member = parts.members.first().map_or("", String::as_str);
         let prediction = ensemble.predict(member, &parts.task, &parts.reads, &self.batch.inputs)?;
         let target = self.batch.targets.require("target of term", term)?;
-        let losses = parts.criterion.build().losses(&prediction, target)?;
+        let losses = criterion.build().losses(&prediction, target)?;
         let losses = losses.to_dtype(DType::F64)?.to_vec1::<f64>()?;
         match losses.iter().all(|loss| loss.is_finite()) {
             true => Ok((prediction, losses)),

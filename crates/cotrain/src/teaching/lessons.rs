@@ -1,11 +1,11 @@
 //! What makes the batches of a training: the networks, the methods that teach them, unlabelled samples.
 
-use candle_core::Tensor;
 use taskweave_data::{Batch, Epoch, Loader};
 use taskweave_kernels::{Error, Named, Result, State, Stateful};
 
 use super::{Lesson, Teaching};
 use crate::Ensemble;
+use crate::parts::{all_or_nothing, keep, pick};
 
 /// What makes the batches of a training of an [`Ensemble`]: the methods that teach it, in order, and a second loader,
 /// of unlabelled samples say, whose batches come beside those of the first.
@@ -117,9 +117,9 @@ impl Lessons {
         self.methods.iter_mut().try_for_each(|method| method.after_step(done, &self.ensemble))
     }
 
-    /// The batches of an epoch of the second loader; 0 without one.
-    pub(crate) fn batches(&self) -> usize {
-        self.beside.as_ref().map_or(0, Loader::batches)
+    /// The samples and the batches of an epoch of the second loader, where there is one.
+    pub(crate) fn size(&self) -> Option<(usize, usize)> {
+        self.beside.as_ref().map(|beside| (beside.samples(), beside.batches()))
     }
 
     /// The batch of that number of the second loader.
@@ -138,23 +138,15 @@ impl Lessons {
 /// A saved state fits lessons by the same methods in the same order.
 impl Stateful for Lessons {
     fn save(&self) -> Result<State> {
-        let (mut values, mut tensors) = (Vec::new(), Named::default());
-        for (i, method) in self.methods.iter().enumerate() {
-            let state = method.save()?;
-            values.push(state.values);
-            for (name, tensor) in state.tensors {
-                tensors.insert(format!("{i}/{name}"), tensor)?;
-            }
-        }
+        let mut tensors = Named::default();
+        let methods = self.methods.iter().enumerate();
+        let values = methods.map(|(i, method)| keep(&mut tensors, &format!("{i}/"), method.save()?));
+        let values = values.collect::<Result<Vec<_>>>()?;
         Ok(State { tensors, ..State::of(&values)? })
     }
 
     fn restore(&mut self, state: &State) -> Result<()> {
-        let before = self.save()?;
-        self.take(state).or_else(|error| {
-            self.take(&before)?;
-            Err(error)
-        })
+        all_or_nothing(self, state, Self::take)
     }
 }
 
@@ -165,13 +157,8 @@ impl Lessons {
             let expected = format!("{} methods", self.methods.len());
             return Err(Error::state("lessons", expected, values.len()));
         }
-        for (i, (method, values)) in self.methods.iter_mut().zip(values).enumerate() {
-            let prefix = format!("{i}/");
-            let own = |(name, tensor): (&str, &Tensor)| {
-                Some((name.strip_prefix(&prefix)?.to_string(), tensor.clone()))
-            };
-            let tensors = Named::new(state.tensors.iter().filter_map(own))?;
-            method.restore(&State { values, tensors })?;
+        for (i, (method, values)) in self.methods.iter_mut().zip(&values).enumerate() {
+            method.restore(&pick(state, &format!("{i}/"), values)?)?;
         }
         Ok(())
     }

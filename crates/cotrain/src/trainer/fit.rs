@@ -45,7 +45,7 @@ struct Data {
     #[serde(default)]
     upper: Option<(usize, usize)>,
     #[serde(default)]
-    beside: usize,
+    beside: Option<(usize, usize)>,
 }
 
 /// The host values of a checkpoint.
@@ -215,7 +215,7 @@ impl Trainer {
     fn data(&self) -> Data {
         let (samples, batches) = (self.train.samples(), self.train.batches());
         let upper = self.upper.as_ref().map(|upper| (upper.samples(), upper.batches()));
-        let beside = self.lessons.as_ref().map_or(0, Lessons::batches);
+        let beside = self.lessons.as_ref().and_then(Lessons::size);
         Data { samples, batches, accumulate: self.protocol.needs().train, upper, beside }
     }
 

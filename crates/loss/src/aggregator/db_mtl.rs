@@ -17,7 +17,7 @@ use super::{
     pieces::{Check, run},
     tracked::{Combined, Products, Track},
 };
-use crate::{Jacobian, parameter};
+use crate::{Jacobian, known_tasks::KnownTasks, parameter};
 
 const EPSILON: f64 = 1e-8;
 
@@ -49,8 +49,14 @@ const EPSILON: f64 = 1e-8;
 pub struct DbMtl {
     beta: f64,
     sigma: f64,
-    steps: u64,
+    seen: Seen,
     memory: Memory,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+struct Seen {
+    steps: u64,
+    tasks: KnownTasks,
 }
 
 impl DbMtl {
@@ -62,7 +68,7 @@ impl DbMtl {
         Ok(Self {
             beta: parameter::below_one("beta", beta)?,
             sigma: parameter::non_negative("sigma", sigma)?,
-            steps: 0,
+            seen: Seen::default(),
             memory: Memory::default(),
         })
     }
@@ -78,15 +84,16 @@ impl Aggregator for DbMtl {
                 longest(&lengths).iter().zip(&slopes).map(|(a, slope)| a * slope).collect();
             return Ok(Aggregated { gradient: jacobian.combined(&weights)?, weights: Some(weights) });
         }
+        self.seen.tasks.require("Jacobian", jacobian.rows().names())?;
         run(jacobian, None, &Check)?;
-        let keep = self.beta / ((self.steps + 1) as f64).powf(self.sigma);
+        let keep = self.beta / ((self.seen.steps + 1) as f64).powf(self.sigma);
         let take = slopes.into_iter().map(|slope| (1.0 - keep) * slope).collect();
         let track = Track { keep, take, products: Products::Squares };
         let (_, squares) = run(jacobian, Some(&mut self.memory), &track)?;
         let lengths: Vec<f64> = squares.into_iter().map(f64::sqrt).collect();
         let combined = Combined { weights: longest(&lengths) };
         let (gradient, _) = run(jacobian, Some(&mut self.memory), &combined)?;
-        self.steps += 1;
+        self.seen.steps += 1;
         Ok(Aggregated { gradient, weights: None })
     }
 }
@@ -108,12 +115,12 @@ fn longest(lengths: &[f64]) -> Vec<f64> {
 
 impl Stateful for DbMtl {
     fn save(&self) -> Result<State> {
-        Ok(State { tensors: self.memory.save()?, ..State::of(&self.steps)? })
+        Ok(State { tensors: self.memory.save()?, ..State::of(&self.seen)? })
     }
 
     fn restore(&mut self, state: &State) -> Result<()> {
-        let (steps, memory) = (state.read("db_mtl")?, Memory::restored("db_mtl", &state.tensors)?);
-        (self.steps, self.memory) = (steps, memory);
+        let (seen, memory) = (state.read("db_mtl")?, Memory::restored("db_mtl", &state.tensors)?);
+        (self.seen, self.memory) = (seen, memory);
         Ok(())
     }
 }

@@ -19,7 +19,7 @@ use super::{
     memory::Memory,
     pieces::{Check, Number, Pass, Piece, run},
 };
-use crate::{Jacobian, parameter};
+use crate::{Jacobian, known_tasks::KnownTasks, parameter};
 
 /// Weights by excess risk.
 ///
@@ -58,6 +58,7 @@ pub struct ExcessMtl {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 struct Seen {
     steps: u64,
+    tasks: KnownTasks,
     /// Σ E over the warm-up.
     scale: Vec<f64>,
     /// log w, up to a constant.
@@ -75,7 +76,7 @@ impl ExcessMtl {
 
     /// The weights of this step, given E.
     fn weigh(&mut self, excess: &[f64]) -> Vec<f64> {
-        let Seen { steps, scale, logits } = &mut self.seen;
+        let Seen { steps, scale, logits, .. } = &mut self.seen;
         *steps += 1;
         if *steps <= self.fields.warm_up {
             scale.iter_mut().zip(excess).for_each(|(scale, excess)| *scale += excess);
@@ -95,6 +96,7 @@ impl ExcessMtl {
 impl Aggregator for ExcessMtl {
     fn aggregate(&mut self, jacobian: &Jacobian) -> Result<Aggregated> {
         let size = jacobian.rows().len();
+        self.seen.tasks.require("Jacobian", jacobian.rows().names())?;
         if self.seen.scale.is_empty() {
             (self.seen.scale, self.seen.logits) = (vec![0.0; size], vec![0.0; size]);
         }

@@ -85,9 +85,13 @@ impl Pass for Signs {
                 *down += if *value > T::zero() { T::zero() } else { *value };
             }
         }
-        let (leak, unit) = (T::from_f64(self.leak), T::from_f64(1.0 / 4_294_967_296.0));
-        let drawn =
-            bytes.as_chunks::<4>().0.iter().map(|b| T::from_f64(f64::from(u32::from_le_bytes(*b))) * unit);
+        let (leak, unit) = (T::from_f64(self.leak), T::from_f64(1.0 / 16_777_216.0));
+        // 24 bits, which an f32 holds: 32 would round up to 1.
+        let drawn = bytes
+            .as_chunks::<4>()
+            .0
+            .iter()
+            .map(|b| T::from_f64(f64::from(u32::from_le_bytes(*b) >> 8)) * unit);
         for (((out, up), down), drawn) in piece.out.iter_mut().zip(up).zip(down).zip(drawn) {
             // ½ (1 + (up + down) / (up − down)) = up / (up − down)
             let (kept, dropped) = if drawn * (up - down) < up { (up, down) } else { (down, up) };

@@ -19,7 +19,7 @@ use super::{
     pieces::{Check, run},
     tracked::{Combined, Products, Track},
 };
-use crate::{Jacobian, parameter, simplex_projection};
+use crate::{Jacobian, known_tasks::KnownTasks, parameter, simplex_projection};
 
 /// Tracked gradients, weights on the way to the shortest vector.
 ///
@@ -59,6 +59,7 @@ pub struct MoCo {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 struct Seen {
     steps: u64,
+    tasks: KnownTasks,
     weights: Vec<f64>,
 }
 
@@ -66,6 +67,7 @@ impl Aggregator for MoCo {
     fn aggregate(&mut self, jacobian: &Jacobian) -> Result<Aggregated> {
         let Self { fields, seen, memory } = self;
         let size = jacobian.rows().len();
+        seen.tasks.require("Jacobian", jacobian.rows().names())?;
         if seen.weights.is_empty() {
             seen.weights = vec![1.0 / size.max(1) as f64; size];
         }

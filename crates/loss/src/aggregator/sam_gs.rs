@@ -20,7 +20,7 @@ use super::{
     pieces::{Number, Pass, Piece, run},
     tracked::{Products, Track},
 };
-use crate::{Jacobian, parameter};
+use crate::{Jacobian, known_tasks::KnownTasks, parameter};
 
 /// One length where lengths differ, momentum where they do not.
 ///
@@ -55,11 +55,13 @@ pub struct SamGs {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 struct Seen {
     steps: u64,
+    tasks: KnownTasks,
     dissimilarity: f64,
 }
 
 impl Aggregator for SamGs {
     fn aggregate(&mut self, jacobian: &Jacobian) -> Result<Aggregated> {
+        self.seen.tasks.require("Jacobian", jacobian.rows().names())?;
         let (size, norms) = (jacobian.rows().len(), jacobian.gramian()?.norms());
         let Fields { beta1, beta2, gamma } = self.fields;
         let similarities = similarities(&norms);
@@ -67,7 +69,7 @@ impl Aggregator for SamGs {
         let apart = if similarities.is_empty() { 0.0 } else { 1.0 - mean };
         let track = Track { keep: beta1, take: vec![1.0 - beta1; size], products: Products::Squares };
         run(jacobian, Some(&mut self.memory), &track)?;
-        let Seen { steps, dissimilarity } = &mut self.seen;
+        let Seen { steps, dissimilarity, .. } = &mut self.seen;
         *steps += 1;
         *dissimilarity = beta2 * *dissimilarity + (1.0 - beta2) * apart * apart + 1e-8;
         if similarities.iter().any(|similarity| *similarity < gamma) {

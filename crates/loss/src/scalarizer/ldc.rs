@@ -80,8 +80,11 @@ impl Scalarizer for Ldc {
             self.first.insert(task, *loss)?;
         }
         let shares = self.shares(losses)?;
-        let relative =
-            losses.try_map(|task, loss| Ok::<_, Error>(loss.affine(1.0 / self.first[task], 0.0)?))?;
+        // Divided, not multiplied by the inverse: L / L is 1 exactly, and equal terms are to be equal.
+        let relative = losses.try_map(|task, loss| {
+            let first = Tensor::new(self.first[task], loss.device())?.to_dtype(loss.dtype())?;
+            Ok::<_, Error>(loss.div(&first)?)
+        })?;
         let sum = sum_of(&relative, |task, loss| Ok((loss * shares[task].detach())?))?;
         let weighed = relative.try_map(|task, loss| loss * &shares[task])?;
         let mut value = sum;

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use taskweave_kernels::{Error, Named, Result, State, Stateful};
 
 use super::{Weighting, WeightingConfig};
-use crate::{Gramian, parameter};
+use crate::{Gramian, known_tasks::KnownTasks, parameter};
 
 /// Weights of another method, smoothed.
 ///
@@ -35,6 +35,7 @@ use crate::{Gramian, parameter};
 pub struct Ema {
     beta: f64,
     of: Box<dyn Weighting>,
+    tasks: KnownTasks,
     weights: Option<Vec<f64>>,
 }
 
@@ -65,6 +66,7 @@ impl EmaConfig {
 
 #[derive(Serialize, Deserialize)]
 struct Saved {
+    tasks: KnownTasks,
     weights: Option<Vec<f64>>,
     of: serde_json::Value,
 }
@@ -75,12 +77,13 @@ impl Ema {
     /// # Errors
     /// [`Error::Parameter`] for a `beta` outside [0, 1].
     pub fn new(beta: f64, of: Box<dyn Weighting>) -> Result<Self> {
-        Ok(Self { beta: parameter::fraction("beta", beta)?, of, weights: None })
+        Ok(Self { beta: parameter::fraction("beta", beta)?, of, tasks: KnownTasks::default(), weights: None })
     }
 }
 
 impl Weighting for Ema {
     fn weights(&mut self, gramian: &Gramian) -> Result<Vec<f64>> {
+        self.tasks.require("Gramian", gramian.tasks())?;
         let size = self.weights.as_ref().map_or(gramian.len(), Vec::len);
         if size != gramian.len() {
             return Err(Error::shape("Gramian", format!("[{size}, {size}] as before"), &[gramian.len(); 2]));
@@ -97,20 +100,25 @@ impl Weighting for Ema {
     }
 
     fn prefer(&mut self, preference: &Named<f64>) -> Result<()> {
-        self.of.prefer(preference)
+        self.of.prefer(preference)?;
+        self.weights = None;
+        Ok(())
     }
 }
 
 impl Stateful for Ema {
     fn save(&self) -> Result<State> {
         let State { values, tensors } = self.of.save()?;
-        Ok(State { tensors, ..State::of(&Saved { weights: self.weights.clone(), of: values })? })
+        Ok(State {
+            tensors,
+            ..State::of(&Saved { tasks: self.tasks.clone(), weights: self.weights.clone(), of: values })?
+        })
     }
 
     fn restore(&mut self, state: &State) -> Result<()> {
         let saved: Saved = state.read("ema")?;
         self.of.restore(&State { values: saved.of, tensors: state.tensors.clone() })?;
-        self.weights = saved.weights;
+        (self.tasks, self.weights) = (saved.tasks, saved.weights);
         Ok(())
     }
 }

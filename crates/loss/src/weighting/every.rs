@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use taskweave_kernels::{Error, Named, Result, State, Stateful};
 
 use super::{Weighting, WeightingConfig};
-use crate::Gramian;
+use crate::{Gramian, known_tasks::KnownTasks};
 
 /// Weights of another method at each n-th step.
 ///
@@ -58,6 +58,7 @@ impl EveryConfig {
 struct Last {
     /// Steps since the weights were computed, this one included; 0 before the first.
     age: u64,
+    tasks: KnownTasks,
     weights: Vec<f64>,
 }
 
@@ -82,20 +83,23 @@ impl Every {
 
 impl Weighting for Every {
     fn weights(&mut self, gramian: &Gramian) -> Result<Vec<f64>> {
-        let Last { age, weights } = &self.last;
+        self.last.tasks.require("Gramian", gramian.tasks())?;
+        let Last { age, tasks, weights } = &self.last;
         if *age > 0 && weights.len() != gramian.len() {
             let expected = format!("[{0}, {0}] as before", weights.len());
             return Err(Error::shape("Gramian", expected, &[gramian.len(); 2]));
         }
         self.last = match *age == 0 || *age >= self.steps {
-            true => Last { age: 1, weights: self.of.weights(gramian)? },
-            false => Last { age: age + 1, weights: weights.clone() },
+            true => Last { age: 1, tasks: tasks.clone(), weights: self.of.weights(gramian)? },
+            false => Last { age: age + 1, tasks: tasks.clone(), weights: weights.clone() },
         };
         Ok(self.last.weights.clone())
     }
 
     fn prefer(&mut self, preference: &Named<f64>) -> Result<()> {
-        self.of.prefer(preference)
+        self.of.prefer(preference)?;
+        self.last = Last::default();
+        Ok(())
     }
 }
 

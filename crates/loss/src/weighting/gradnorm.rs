@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use taskweave_kernels::{Error, Result, State, Stateful};
 
 use super::{Weighting, scaled::positive_losses};
-use crate::{Gramian, adam::Trained, parameter};
+use crate::{Gramian, adam::Trained, known_tasks::KnownTasks, parameter};
 
 /// Weights by relative progress, trained.
 ///
@@ -49,6 +49,7 @@ pub struct GradNorm {
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 struct Seen {
+    tasks: KnownTasks,
     first: Vec<f64>,
     weights: Vec<Trained>,
 }
@@ -68,7 +69,7 @@ impl GradNorm {
 
     /// Trains the weights on the norms of one step.
     fn train(&mut self, norms: &[f64], losses: &[f64]) {
-        let Seen { first, weights } = &mut self.seen;
+        let Seen { first, weights, .. } = &mut self.seen;
         let (size, tasks) = (norms.len() as f64, norms.len());
         let pulls: Vec<f64> = weights.iter().zip(norms).map(|(w, norm)| w.value * norm).collect();
         let mean = pulls.iter().sum::<f64>() / size;
@@ -81,8 +82,10 @@ impl GradNorm {
             weights[i].value = weights[i].value.max(0.0);
         }
         let sum: f64 = weights.iter().map(|weight| weight.value).sum();
-        if sum > 0.0 {
-            weights.iter_mut().for_each(|weight| weight.value *= size / sum);
+        match sum > 0.0 {
+            true => weights.iter_mut().for_each(|weight| weight.value *= size / sum),
+            // A step so long that none is left: from the start again.
+            false => weights.iter_mut().for_each(|weight| *weight = Trained::new(1.0)),
         }
     }
 }
@@ -90,7 +93,8 @@ impl GradNorm {
 impl Weighting for GradNorm {
     fn weights(&mut self, gramian: &Gramian) -> Result<Vec<f64>> {
         let (size, losses) = (gramian.len(), positive_losses("gradnorm", gramian)?);
-        let Seen { first, weights } = &mut self.seen;
+        let Seen { tasks, first, weights } = &mut self.seen;
+        tasks.require("Gramian", gramian.tasks())?;
         if weights.is_empty() {
             (*first, *weights) = (losses.to_vec(), vec![Trained::new(1.0); size]);
         }

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use taskweave_kernels::{Error, Result, Rng, State, Stateful};
 
 use super::Weighting;
-use crate::{Gramian, parameter};
+use crate::{Gramian, known_tasks::KnownTasks, parameter};
 
 /// The largest cosine that is aimed at.
 const MOST: f64 = 1.0 - 1e-9;
@@ -49,6 +49,7 @@ pub struct GradVac {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Seen {
     rng: Rng,
+    tasks: KnownTasks,
     usual: Vec<Vec<f64>>,
 }
 
@@ -58,7 +59,8 @@ impl GradVac {
     /// # Errors
     /// [`Error::Parameter`] for a `beta` outside [0, 1].
     pub fn new(beta: f64, seed: u64) -> Result<Self> {
-        let seen = Seen { rng: Rng::new(seed).fork("gradvac"), usual: Vec::new() };
+        let seen =
+            Seen { rng: Rng::new(seed).fork("gradvac"), tasks: KnownTasks::default(), usual: Vec::new() };
         Ok(Self { beta: parameter::fraction("beta", beta)?, seed, seen })
     }
 }
@@ -66,7 +68,8 @@ impl GradVac {
 impl Weighting for GradVac {
     fn weights(&mut self, gramian: &Gramian) -> Result<Vec<f64>> {
         let (size, norms) = (gramian.len(), gramian.norms());
-        let Seen { rng, usual } = &mut self.seen;
+        let Seen { rng, tasks, usual } = &mut self.seen;
+        tasks.require("Gramian", gramian.tasks())?;
         if usual.is_empty() {
             *usual = vec![vec![0.0; size]; size];
         }

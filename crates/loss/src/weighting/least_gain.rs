@@ -17,6 +17,9 @@ use super::{
 /// How close the length must come to ρ, relative to it.
 const TOLERANCE: f64 = 1e-12;
 
+/// Below this, relative to the lengths that it is made of, a step is rounding.
+const CANCELED: f64 = 1e-7;
+
 const LIMIT: usize = 200;
 
 /// The problem; rows and their numbers are those of unit gradients.
@@ -52,6 +55,9 @@ impl LeastGain<'_> {
         for i in 0..LIMIT {
             let Some(shortest) = self.shortest(gain, &z)? else {
                 high = gain;
+                if high - low <= 1e-15 * scale {
+                    return Ok(Solved { x: z, residual: 0.0 });
+                }
                 gain = 0.5 * (low + high);
                 continue;
             };
@@ -74,7 +80,11 @@ impl LeastGain<'_> {
         let wanted: Vec<f64> = self.pull.iter().zip(&self.along).map(|(p, a)| gain * p - a).collect();
         match cone::minimum_from(self.method, self.h, &wanted, from) {
             Err(Error::NotConverged { .. }) => Ok(None),
-            found => found.map(|solved| Some(solved.x)),
+            // A sum that cancels but for rounding is no step: past the last gain there are such.
+            found => found.map(|solved| {
+                let sum: f64 = solved.x.iter().sum();
+                (sum == 0.0 || self.length(&solved.x) > CANCELED * sum).then_some(solved.x)
+            }),
         }
     }
 

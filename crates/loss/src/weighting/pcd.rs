@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use taskweave_kernels::{Error, Result, State, Stateful};
 
 use super::{Weighting, cone, scaled::Scaled};
-use crate::{Gramian, parameter};
+use crate::{Gramian, known_tasks::KnownTasks, parameter};
 
 /// One task first, a share of progress for the others.
 ///
@@ -51,6 +51,7 @@ pub struct Pcd {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 struct Seen {
     steps: u64,
+    tasks: KnownTasks,
     squares: Vec<f64>,
 }
 
@@ -81,7 +82,8 @@ impl Pcd {
 impl Pcd {
     /// ‖gᵢ‖ / nᵢ of every task; 0 for a gradient that is 0.
     fn lengths(&mut self, gramian: &Gramian) -> Result<Vec<f64>> {
-        let Seen { steps, squares } = &mut self.seen;
+        let Seen { steps, tasks, squares } = &mut self.seen;
+        tasks.require("Gramian", gramian.tasks())?;
         let (size, beta) = (gramian.len(), self.fields.beta);
         if squares.is_empty() {
             *squares = vec![0.0; size];

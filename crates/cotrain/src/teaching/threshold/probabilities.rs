@@ -3,6 +3,8 @@
 use candle_core::{D, DType, Tensor};
 use taskweave_kernels::{Error, Result};
 
+use crate::learner::softmax;
+
 /// Predicted distributions over classes as plain numbers, one row per sample or position.
 ///
 /// # Example
@@ -75,14 +77,6 @@ impl Probabilities {
         };
         self.rows().map(best).collect()
     }
-}
-
-/// A row of logits becomes its distribution; one that is not finite becomes NaN.
-fn softmax(row: &mut [f64]) {
-    let most = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    row.iter_mut().for_each(|x| *x = (*x - most).exp());
-    let sum: f64 = row.iter().sum();
-    row.iter_mut().for_each(|x| *x /= sum);
 }
 
 #[cfg(test)]
