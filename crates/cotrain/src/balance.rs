@@ -228,7 +228,7 @@ impl Balance {
         if self.refresh > 1 && !self.has_weights() {
             return refuse("refresh of the balance", "1 where no weights come from tasks' gradients", "more");
         }
-        match self.gradients {
+        match &self.gradients {
             Gradients::None if self.heads == Heads::Weighted => {
                 refuse("heads", "unit where no gradients are balanced", "weighted")
             }
@@ -237,6 +237,10 @@ impl Balance {
             }
             Gradients::Representation(_) if *schedule != Schedule::Joint => {
                 refuse("schedule", "joint where representation gradients are balanced", "alternating")
+            }
+            Gradients::Representation(method) if method.remembers_coordinates() => {
+                let expected = "without memory of coordinates where representation gradients are balanced";
+                refuse("method", expected, "one with it")
             }
             _ => Ok(()),
         }

@@ -103,7 +103,7 @@ impl SessionBuilder {
             return Err(Error::parameter("sample", format!("one below {}", self.views.samples()), sample));
         }
         self.gate.check(&self.pool, self.views.samples())?;
-        let team = Team::new(members, self.pool.answers());
+        let team = Team::new(members, self.pool.answers())?;
         self.method.check(&team, &self.pool)?;
         Ok(Session {
             views: self.views,

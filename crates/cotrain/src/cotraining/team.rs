@@ -24,11 +24,16 @@ impl std::fmt::Debug for Member {
 pub struct Team {
     members: Named<Member>,
     answers: Answers,
+    /// The last lesson of each that has had one.
+    taught: Named<Lesson>,
+    /// Each learner before its first lesson.
+    fresh: Named<State>,
 }
 
 impl Team {
-    pub(super) fn new(members: Named<Member>, answers: Answers) -> Self {
-        Self { members, answers }
+    pub(super) fn new(members: Named<Member>, answers: Answers) -> Result<Self> {
+        let fresh = members.try_map(|_, member| member.learner.save())?;
+        Ok(Self { members, answers, taught: Named::default(), fresh })
     }
 
     /// The learners in order.
@@ -41,6 +46,17 @@ impl Team {
     /// # Errors
     /// [`Error::Unknown`] for no such learner, and those of the learner.
     pub fn teach(&mut self, name: &str, views: &Views, lesson: &Lesson) -> Result<()> {
+        self.learn(name, views, lesson)?;
+        self.taught.remove(name);
+        self.taught.insert(name, lesson.clone())
+    }
+
+    /// The last lesson that a learner has had.
+    pub fn taught(&self, name: &str) -> Option<&Lesson> {
+        self.taught.get(name)
+    }
+
+    fn learn(&mut self, name: &str, views: &Views, lesson: &Lesson) -> Result<()> {
         let member = self.members.require_mut("learner", name)?;
         member.learner.learn(views.require(&member.view)?, lesson)
     }
@@ -86,7 +102,25 @@ impl Team {
         (lesson, samples): (&Lesson, &[usize]),
     ) -> Result<Matrix> {
         let before = self.members.require("learner", name)?.learner.save()?;
-        let said = self.teach(name, views, lesson).and_then(|()| self.predict_by(name, views, samples));
+        let said = self.learn(name, views, lesson).and_then(|()| self.predict_by(name, views, samples));
+        self.members.require_mut("learner", name)?.learner.restore(&before)?;
+        said
+    }
+
+    /// The same of a learner that starts anew, so that it has never seen those samples.
+    ///
+    /// # Errors
+    /// Those of the learner.
+    pub fn trial_anew(
+        &mut self,
+        name: &str,
+        views: &Views,
+        (lesson, samples): (&Lesson, &[usize]),
+    ) -> Result<Matrix> {
+        let learner = &mut self.members.require_mut("learner", name)?.learner;
+        let before = learner.save()?;
+        learner.restore(self.fresh.require("learner", name)?)?;
+        let said = self.trial(name, views, (lesson, samples));
         self.members.require_mut("learner", name)?.learner.restore(&before)?;
         said
     }
@@ -97,7 +131,7 @@ impl Stateful for Team {
         let mut tensors = Named::default();
         let values =
             self.members.try_map(|name, m| keep(&mut tensors, &format!("{name}/"), m.learner.save()?))?;
-        Ok(State { tensors, ..State::of(&values)? })
+        Ok(State { tensors, ..State::of(&(values, &self.taught))? })
     }
 
     fn restore(&mut self, state: &State) -> Result<()> {
@@ -107,7 +141,7 @@ impl Stateful for Team {
 
 impl Team {
     fn take(&mut self, state: &State) -> Result<()> {
-        let saved: Named<serde_json::Value> = state.read("learners")?;
+        let (saved, taught): (Named<serde_json::Value>, Named<Lesson>) = state.read("learners")?;
         if !saved.names().eq(self.members.names()) {
             let names = |names: Vec<&str>| names.join(", ");
             let expected = names(self.members.names().collect());
@@ -116,6 +150,56 @@ impl Team {
         for ((name, member), values) in self.members.iter_mut().zip(saved.values()) {
             member.learner.restore(&pick(state, &format!("{name}/"), values)?)?;
         }
+        self.taught = taught;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Says how many lessons it has had, as a network remembers all of its.
+    struct Counting(f64);
+
+    impl Learner for Counting {
+        fn learn(&mut self, _: &Matrix, _: &Lesson) -> Result<()> {
+            self.0 += 1.0;
+            Ok(())
+        }
+
+        fn predict(&self, _: &Matrix, samples: &[usize]) -> Result<Matrix> {
+            Matrix::new(samples.len(), 1, vec![self.0; samples.len()])
+        }
+    }
+
+    impl Stateful for Counting {
+        fn save(&self) -> Result<State> {
+            State::of(&self.0)
+        }
+
+        fn restore(&mut self, state: &State) -> Result<()> {
+            self.0 = state.read("Counting")?;
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_trial_goes_on_or_starts_anew_and_leaves_no_trace() {
+        let views = Views::new([("x", Matrix::new(2, 1, vec![0.0, 1.0]).unwrap())]).unwrap();
+        let member = Member { view: "x".into(), learner: Box::new(Counting(0.0)) };
+        let mut team = Team::new(Named::new([("a", member)]).unwrap(), Answers::Value).unwrap();
+        let lesson = |label: f64| Lesson::of_labels(Answers::Value, [(0, label)]).unwrap();
+        team.teach("a", &views, &lesson(1.0)).unwrap();
+        team.teach("a", &views, &lesson(2.0)).unwrap();
+        let trial = (&lesson(3.0), [1].as_slice());
+        assert_eq!(team.trial("a", &views, trial).unwrap().values(), [3.0]);
+        assert_eq!(team.trial_anew("a", &views, trial).unwrap().values(), [1.0]);
+        assert_eq!(team.predict_by("a", &views, &[0]).unwrap().values(), [2.0]);
+        assert_eq!(team.taught("a"), Some(&lesson(2.0)));
+        let saved = team.save().unwrap();
+        team.teach("a", &views, &lesson(4.0)).unwrap();
+        team.restore(&saved).unwrap();
+        assert_eq!(team.taught("a"), Some(&lesson(2.0)));
     }
 }

@@ -60,7 +60,7 @@ fn mean_agreement(room: &Room<'_>) -> Result<Option<f64>> {
     Ok((!found.is_empty()).then_some(mean))
 }
 
-/// The score on the given labels where every learner learns its lesson without them, fold by fold.
+/// The score on the given labels where every learner learns its last lesson without them and from the start, fold by fold.
 fn cross_validated(room: &mut Room<'_>, method: &dyn Method, folds: usize) -> Result<f64> {
     let folds = deal(room, folds);
     let mut said = Vec::new();
@@ -69,12 +69,8 @@ fn cross_validated(room: &mut Room<'_>, method: &dyn Method, folds: usize) -> Re
         let mut predictions = Named::default();
         let names: Vec<String> = room.team.members().names().map(String::from).collect();
         for name in names {
-            let lesson = match method.lesson(room, &name)? {
-                Some(lesson) => lesson,
-                None => room.pool.lesson(&name)?,
-            };
-            let row = match lesson.without(fold) {
-                Some(lesson) => room.team.trial(&name, room.views, (&lesson, fold))?,
+            let row = match room.team.taught(&name).and_then(|lesson| lesson.without(fold)) {
+                Some(lesson) => room.team.trial_anew(&name, room.views, (&lesson, fold))?,
                 None => room.team.predict_by(&name, room.views, fold)?,
             };
             predictions.insert(name, row)?;

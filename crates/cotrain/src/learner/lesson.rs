@@ -76,7 +76,8 @@ pub(crate) fn likeliest(probabilities: &[f64]) -> usize {
 /// assert_eq!(lesson.iter().last(), Some((9, [0.3, 0.7].as_slice(), 0.5)));
 /// # Ok::<(), taskweave_kernels::Error>(())
 /// ```
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Parts")]
 pub struct Lesson {
     samples: Vec<usize>,
     targets: Matrix,
@@ -164,5 +165,21 @@ impl Lesson {
     /// The sum of the weights.
     pub fn weight(&self) -> f64 {
         self.weights.iter().sum()
+    }
+}
+
+/// What is read goes through the same check as what is made.
+#[derive(Deserialize)]
+struct Parts {
+    samples: Vec<usize>,
+    targets: Matrix,
+    weights: Vec<f64>,
+}
+
+impl TryFrom<Parts> for Lesson {
+    type Error = Error;
+
+    fn try_from(Parts { samples, targets, weights }: Parts) -> Result<Self> {
+        Self::new(samples, targets, weights)
     }
 }

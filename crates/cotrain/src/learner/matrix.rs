@@ -1,6 +1,7 @@
 //! Dense numbers on the host: one row per sample.
 
 use candle_core::{DType, Device, Tensor};
+use serde::{Deserialize, Serialize};
 use taskweave_data::Dataset;
 use taskweave_kernels::{Error, Named, Result};
 
@@ -14,7 +15,8 @@ use taskweave_kernels::{Error, Named, Result};
 /// assert!(view.row(2).is_err());
 /// # Ok::<(), taskweave_kernels::Error>(())
 /// ```
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Parts")]
 pub struct Matrix {
     rows: usize,
     columns: usize,
@@ -256,5 +258,21 @@ impl Views {
     /// How many samples there are.
     pub fn samples(&self) -> usize {
         self.matrices.values().next().map_or(0, Matrix::rows)
+    }
+}
+
+/// What is read goes through the same check as what is made.
+#[derive(Deserialize)]
+struct Parts {
+    rows: usize,
+    columns: usize,
+    values: Vec<f64>,
+}
+
+impl TryFrom<Parts> for Matrix {
+    type Error = Error;
+
+    fn try_from(Parts { rows, columns, values }: Parts) -> Result<Self> {
+        Self::new(rows, columns, values)
     }
 }

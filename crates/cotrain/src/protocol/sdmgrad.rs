@@ -11,14 +11,16 @@
 //! Variants: the paper draws a new pair for each of the S steps, which is `pairs` = `steps`; common code uses one pair for
 //! all of them, as the default does here. Dividing by 1 + λ is from the authors' code; their code also takes both factors
 //! of one batch, which is the bias above, and adds momentum of 0.5 to the S steps, which is left out. `scale` `mean_norm`,
-//! theirs, divides J(ξ)J(ξ′)ᵀ by the square of the mean norm, so that β has no unit; `none` is the paper's. The choice of
-//! β = 0.5 at unit scale is ours.
+//! theirs, divides J(ξ)J(ξ′)ᵀ by the square of the mean norm, so that β has no unit; here that is the mean of
+//! √(‖gᵢ(ξ)‖ ‖gᵢ(ξ′)‖), which noise does not bring down to 0, as it does √(gᵢ(ξ)·gᵢ(ξ′)). `none` is the paper's. The choice
+//! of β = 0.5 at unit scale is ours.
 //! Reference: Xiao, Ban and Ji, "Direction-oriented Multi-objective Learning: Simple and Provable Stochastic Algorithms",
 //! NeurIPS 2023, algorithm 1, <https://arxiv.org/abs/2305.18409>.
 
 use serde::{Deserialize, Serialize};
 use taskweave_data::{Batch, Last};
 use taskweave_kernels::{Error, Named, Result, State, Stateful};
+use taskweave_loss::Jacobian;
 use taskweave_loss::scalarizer::PerTask;
 
 use super::shares::Shares;
@@ -136,12 +138,16 @@ impl SdmGrad {
             products
                 .push(tasks.iter().map(|other| row.require("task", other).copied()).collect::<Result<_>>()?);
         }
-        Ok(self.scaled(Pair { tasks, products }))
+        let [lengths, others] = [lengths(&first)?, lengths(&second)?];
+        let mut mean = 0.0;
+        for task in &tasks {
+            let square = lengths.require("task", task)? * others.require("task", task)?;
+            mean += square.sqrt() / tasks.len() as f64;
+        }
+        Ok(self.scaled(Pair { tasks, products }, mean))
     }
 
-    fn scaled(&self, pair: Pair) -> Pair {
-        let norm = |(i, row): (usize, &Vec<f64>)| row.get(i).map_or(0.0, |square| square.max(0.0).sqrt());
-        let mean = pair.products.iter().enumerate().map(norm).sum::<f64>() / pair.tasks.len().max(1) as f64;
+    fn scaled(&self, pair: Pair, mean: f64) -> Pair {
         match self.config.scale == PairScale::MeanNorm && mean > 0.0 {
             true => {
                 let row = |row: &Vec<f64>| row.iter().map(|product| product / mean / mean).collect();
@@ -228,6 +234,11 @@ impl Stateful for SdmGrad {
     }
 }
 
+/// The norm of every task's gradient.
+fn lengths(rows: &Jacobian) -> Result<Named<f64>> {
+    Named::new(rows.rows().names().map(String::from).zip(rows.gramian()?.norms()))
+}
+
 fn check_preference(preference: &PerTask) -> Result<()> {
     match preference {
         PerTask::Listed(weights) => {
@@ -246,17 +257,19 @@ mod tests {
 
     type Products = [[f64; 2]; 2];
 
-    fn products(first: &Samples, second: &Samples, at: &[f64; 5]) -> Products {
+    /// The products of two batches' gradients, and the mean norm that they are measured in.
+    fn products(first: &Samples, second: &Samples, at: &[f64; 5]) -> (Products, f64) {
         let g = |z: &Samples, task: usize| z.gradient(task, at);
-        [0, 1].map(|i| [0, 1].map(|j| dot(&g(first, i)[..3], &g(second, j)[..3])))
+        let norm = |z: &Samples, task: usize| dot(&g(z, task)[..3], &g(z, task)[..3]).sqrt();
+        let mean = [0, 1].map(|i| (norm(first, i) * norm(second, i)).sqrt()).iter().sum::<f64>() / 2.0;
+        ([0, 1].map(|i| [0, 1].map(|j| dot(&g(first, i)[..3], &g(second, j)[..3]))), mean)
     }
 
     /// The weights after the steps, by the formula.
-    fn expected(config: &SdmGradConfig, pairs: &[Products], p: [f64; 2]) -> [f64; 2] {
+    fn expected(config: &SdmGradConfig, pairs: &[(Products, f64)], p: [f64; 2]) -> [f64; 2] {
         let mut w = [0.5; 2];
         for step in 0..config.steps {
-            let m = pairs[step % pairs.len()];
-            let norm = (0..2).map(|i| m[i][i].max(0.0).sqrt()).sum::<f64>() / 2.0;
+            let (m, norm) = pairs[step % pairs.len()];
             let unit = if config.scale == PairScale::MeanNorm { norm * norm } else { 1.0 };
             let y = [0, 1].map(|i| {
                 let slope: f64 = (0..2).map(|j| m[i][j] * (w[j] + config.lambda * p[j])).sum();
@@ -284,9 +297,9 @@ mod tests {
             let (mut step, params) = step(0.05);
             let z: Vec<Samples> = (0..2 * pairs as u64 + 1).map(|i| samples(i, 6)).collect();
             let at = point(&params);
-            let known: Vec<Products> = (0..pairs).map(|i| products(&z[2 * i], &z[2 * i + 1], &at)).collect();
+            let known: Vec<_> = (0..pairs).map(|i| products(&z[2 * i], &z[2 * i + 1], &at)).collect();
             let w = expected(&config, &known, p);
-            let aliased: Vec<Products> = (0..pairs).map(|i| products(&z[2 * i], &z[2 * i], &at)).collect();
+            let aliased: Vec<_> = (0..pairs).map(|i| products(&z[2 * i], &z[2 * i], &at)).collect();
             let wrong = expected(&config, &aliased, p);
             assert!((w[0] - wrong[0]).abs() > 1e-3, "one batch twice would pass: {w:?} and {wrong:?}");
 

@@ -6,7 +6,8 @@ use taskweave_data::Batch;
 use taskweave_kernels::{Error, Target};
 
 use super::four::{
-    TASKS, aggregators, batch, close, coordinate_wise, of, part, scalarizers, step, weightings, with_tasks,
+    MEMORY, TASKS, aggregators, batch, close, coordinate_wise, of, part, scalarizers, step, weightings,
+    with_tasks,
 };
 use super::small::all_values;
 
@@ -66,7 +67,7 @@ fn parts_are_as_good_as_the_whole_for_every_balance() {
 
 #[test]
 fn what_has_to_see_all_features_at_once_is_refused() {
-    for text in coordinate_wise() {
+    for text in coordinate_wise().into_iter().filter(|text| !MEMORY.iter().any(|name| text.contains(name))) {
         let (mut step, params) = step(of("representation", &text));
         let before = all_values(&params);
         let error = step.step_over(&thirds(&batch(0, 9))).unwrap_err();

@@ -5,7 +5,7 @@ use taskweave_heads::Mode;
 use taskweave_kernels::{Error, Named, Owner, Target};
 use taskweave_loss::scalarizer::Constant;
 
-use super::four::{TASKS, balance, batch, close, of, step, with_tasks};
+use super::four::{MEMORY, TASKS, balance, batch, close, of, step, with_tasks};
 use super::small::{all_values, values};
 
 const UPGRAD: &str = r#"{"name": "upgrad"}"#;
@@ -144,6 +144,9 @@ fn conventions_that_nothing_could_keep_are_refused() {
         }
     };
     assert_eq!(refused(Balance::default().normalize(Normalize::L2)), "normalize");
+    for name in MEMORY {
+        assert_eq!(refused(of("representation", &format!(r#"{{"name": "{name}"}}"#))), "method", "{name}");
+    }
     assert_eq!(refused(Balance::default().heads(Heads::Weighted)), "heads");
     assert_eq!(refused(Balance::default().refresh(2)), "refresh of the balance");
     assert_eq!(refused(of("parameters", UPGRAD).refresh(0)), "refresh of the balance");

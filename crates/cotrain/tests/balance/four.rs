@@ -27,6 +27,9 @@ const GIVEN: [&str; 10] = [
     r#"{"name": "within", "blocks": "", "of": {"name": "norm_balance"}}"#,
 ];
 
+/// Methods that remember every coordinate.
+pub const MEMORY: [&str; 4] = ["moco", "db_mtl", "excess_mtl", "sam_gs"];
+
 pub fn balance(text: &str) -> Balance {
     let config: BalanceConfig = serde_json::from_str(text).unwrap_or_else(|error| panic!("{text}: {error}"));
     config.build().unwrap()
@@ -69,6 +72,11 @@ pub fn aggregators() -> Vec<String> {
         assert!(read.is_ok(), "give the parameters of {text}: {:?}", read.err());
     }
     all
+}
+
+/// Those that can aggregate the gradients of features, which are other samples' at every step.
+pub fn without_memory() -> Vec<String> {
+    aggregators().into_iter().filter(|text| !MEMORY.iter().any(|name| text.contains(name))).collect()
 }
 
 /// A step on a model of one's own.

@@ -10,7 +10,7 @@ use taskweave_kernels::{Error, Named, Owner, Result};
 use taskweave_loss::criterion::Mse;
 use taskweave_loss::{Jacobian, WeightingConfig, mean_loss};
 
-use super::four::{TASKS, aggregators, batch, close, of, on, params, part, step, with_tasks};
+use super::four::{TASKS, batch, close, of, on, params, part, step, with_tasks, without_memory};
 use super::small::{all_values, values};
 
 const SUM: &str = r#"{"name": "sum"}"#;
@@ -52,7 +52,7 @@ fn the_sum_is_that_of_parameter_gradients_and_the_trunk_moves() {
 
 #[test]
 fn every_method_trains_the_trunk() {
-    for text in aggregators() {
+    for text in without_memory() {
         let (mut step, params) = step(of("representation", &text));
         let before = values(&params, &Owner::Shared);
         step.step(&batch(0, 8)).unwrap();

@@ -3,7 +3,7 @@
 use taskweave_cotrain::{Balance, Checkpoint, Checkpoints, Step};
 use taskweave_kernels::{Error, Stateful};
 
-use super::four::{aggregators, balance, batch, scalarizers, step};
+use super::four::{aggregators, balance, batch, scalarizers, step, without_memory};
 use super::small::all_values;
 
 /// The table: every method in every place that it has.
@@ -13,7 +13,7 @@ fn table() -> Vec<String> {
         move |method: String| format!(r#"{{"gradients": {{"of": "{place}", "method": {method}}}}}"#)
     };
     let parameters = aggregators().into_iter().map(of("parameters"));
-    let representation = aggregators().into_iter().map(of("representation"));
+    let representation = without_memory().into_iter().map(of("representation"));
     let samples = ["upgrad", "pcgrad", "gradvac", "random"].map(|name| format!(r#"{{"name": "{name}"}}"#));
     let together = r#"{
         "losses": {"name": "uncertainty"}, "scale": "mean", "heads": "weighted", "normalize": "loss_plus",

@@ -75,6 +75,10 @@ impl DbMtl {
 }
 
 impl Aggregator for DbMtl {
+    fn remembers_coordinates(&self) -> bool {
+        self.beta > 0.0
+    }
+
     fn aggregate(&mut self, jacobian: &Jacobian) -> Result<Aggregated> {
         let slopes = slopes(jacobian)?;
         if self.beta == 0.0 {

@@ -94,6 +94,10 @@ impl ExcessMtl {
 }
 
 impl Aggregator for ExcessMtl {
+    fn remembers_coordinates(&self) -> bool {
+        true
+    }
+
     fn aggregate(&mut self, jacobian: &Jacobian) -> Result<Aggregated> {
         let size = jacobian.rows().len();
         self.seen.tasks.require("Jacobian", jacobian.rows().names())?;

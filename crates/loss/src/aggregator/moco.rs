@@ -64,6 +64,10 @@ struct Seen {
 }
 
 impl Aggregator for MoCo {
+    fn remembers_coordinates(&self) -> bool {
+        true
+    }
+
     fn aggregate(&mut self, jacobian: &Jacobian) -> Result<Aggregated> {
         let Self { fields, seen, memory } = self;
         let size = jacobian.rows().len();

@@ -60,6 +60,12 @@ pub trait Aggregator: Send + Stateful {
         None
     }
 
+    /// Whether it remembers something of every coordinate, which then has to mean the same at every step: a parameter does,
+    /// a feature of the samples of a batch does not.
+    fn remembers_coordinates(&self) -> bool {
+        false
+    }
+
     /// Sets which trade-off it is after, one number per task, for methods that take a preference ([`Weighted`] hands it to its
     /// weighting).
     ///

@@ -60,6 +60,10 @@ struct Seen {
 }
 
 impl Aggregator for SamGs {
+    fn remembers_coordinates(&self) -> bool {
+        true
+    }
+
     fn aggregate(&mut self, jacobian: &Jacobian) -> Result<Aggregated> {
         self.seen.tasks.require("Jacobian", jacobian.rows().names())?;
         let (size, norms) = (jacobian.rows().len(), jacobian.gramian()?.norms());
