@@ -1,4 +1,4 @@
-//! Digits with 40 labels: what a network learns from four labels per class, alone and with unlabelled digits.
+//! Digits with 40 labels: what a network learns from four labels per class, alone and with unlabeled digits.
 //!
 //! Networks of every method have the same form, see the same labels under the same weak augmentation and make as many
 //! steps. Nothing is chosen by test digits. Needs the digits below `TASKWEAVE_DATA`.
@@ -25,10 +25,10 @@ use taskweave::prelude::*;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Digits with 40 labels: what a network learns alone, and with unlabelled digits
+/// Digits with 40 labels: what a network learns alone, and with unlabeled digits
 #[derive(Parser)]
 struct Arguments {
-    /// All 59 000 unlabelled digits, a larger network, 20 000 steps; takes hours
+    /// All 59 000 unlabeled digits, a larger network, 20 000 steps; takes hours
     #[arg(long)]
     full: bool,
     /// Number of seeds
@@ -41,7 +41,7 @@ struct Arguments {
 
 /// Sizes of a run.
 struct Plan {
-    unlabelled: usize,
+    unlabeled: usize,
     steps: u64,
     batch: usize,
     widths: [usize; 2],
@@ -79,9 +79,9 @@ fn run(arguments: &Arguments) -> Result<()> {
     let Some(digits) = Digits::open()? else { return Ok(()) };
     let plan = match arguments.full {
         true => {
-            Plan { unlabelled: 59_000, steps: 20_000, batch: 280, widths: [32, 64], decay: 0.999, full: true }
+            Plan { unlabeled: 59_000, steps: 20_000, batch: 280, widths: [32, 64], decay: 0.999, full: true }
         }
-        false => Plan { unlabelled: 6000, steps: 800, batch: 64, widths: [16, 32], decay: 0.99, full: false },
+        false => Plan { unlabeled: 6000, steps: 800, batch: 64, widths: [16, 32], decay: 0.99, full: false },
     };
     let start = Instant::now();
     let job = |method| move |seed| Job { method, seed };
@@ -109,7 +109,7 @@ fn run(arguments: &Arguments) -> Result<()> {
 fn train(job: &Job, plan: &Plan, (digits, labels): (&Digits, &[u32]), ticks: &Ticks) -> Result<Outcome> {
     let rng = Rng::new(job.seed);
     ticks.at(job.method);
-    let (labelled, others, valid) = split(labels, plan, &rng);
+    let (labeled, others, valid) = split(labels, plan, &rng);
     let method = method(job, plan)?;
     let ensemble = ensemble(&rng, plan, method.clone().build().terms()?)?;
     let mut step = ensemble
@@ -117,11 +117,11 @@ fn train(job: &Job, plan: &Plan, (digits, labels): (&Digits, &[u32]), ticks: &Ti
         .optimizer(OptimizerConfig::Adam(Adam { lr: 2e-3, ..Adam::default() }))
         .rng(&rng)
         .build()?;
-    let known = Loader::builder(Arc::new(Subset::new(digits.train.clone(), labelled)?))
+    let known = Loader::builder(Arc::new(Subset::new(digits.train.clone(), labeled)?))
         .batch_size(10 * PER_CLASS)
         .order(Order::Shuffled)
         .transform(Compose::new(vec![weak(), plan.size(), Box::new(ensemble.spread())]))
-        .rng(rng.fork("labelled"))
+        .rng(rng.fork("labeled"))
         .build()?;
     let views = views(job.method, plan)?;
     let unknown = SelectTasks::new(Subset::new(digits.train.clone(), others)?, &[])?;
@@ -130,7 +130,7 @@ fn train(job: &Job, plan: &Plan, (digits, labels): (&Digits, &[u32]), ticks: &Ti
         .order(Order::Shuffled)
         .last(taskweave::data::Last::Drop)
         .transform(Views::new("image", views)?)
-        .rng(rng.fork("unlabelled"))
+        .rng(rng.fork("unlabeled"))
         .build()?;
     let judge = |dataset: Arc<dyn Dataset>| {
         let transform = Compose::new(vec![plan.size(), Box::new(ensemble.spread())]);
@@ -150,15 +150,15 @@ fn train(job: &Job, plan: &Plan, (digits, labels): (&Digits, &[u32]), ticks: &Ti
     Ok(Outcome { method: job.method.into(), seed: job.seed, metrics, curve: curve(&history) })
 }
 
-/// Four labelled samples of each class, unlabelled ones, and a thousand to draw curves by.
+/// Four labeled samples of each class, unlabeled ones, and a thousand to draw curves by.
 fn split(labels: &[u32], plan: &Plan, rng: &Rng) -> (Vec<usize>, Vec<usize>, Vec<usize>) {
     let mut order: Vec<usize> = (0..labels.len()).collect();
     rng.fork("split").shuffle(&mut order);
     let valid = order.split_off(order.len() - 1000);
     let of = |class: u32| order.iter().copied().filter(move |at| labels[*at] == class).take(PER_CLASS);
-    let labelled = (0..10).flat_map(of).collect();
-    order.truncate(plan.unlabelled);
-    (labelled, order, valid)
+    let labeled = (0..10).flat_map(of).collect();
+    order.truncate(plan.unlabeled);
+    (labeled, order, valid)
 }
 
 /// The terms that a method is judged by.
@@ -212,7 +212,7 @@ fn ensemble(rng: &Rng, plan: &Plan, terms: Named<Term>) -> Result<Ensemble> {
     Ensemble::new(&params, members, terms)
 }
 
-/// Two convolutions and a linear layer. Labelled and unlabelled inputs are batches of different kinds, which batch
+/// Two convolutions and a linear layer. Labeled and unlabeled inputs are batches of different kinds, which batch
 /// normalization would mix.
 fn network(params: &Params, plan: &Plan) -> Result<Network> {
     let ([first, second], side) = (plan.widths, if plan.full { 28 } else { 14 });
@@ -232,7 +232,7 @@ fn network(params: &Params, plan: &Plan) -> Result<Network> {
     Ok(Network::new(Box::new(HardSharing::new("image", trunk)), heads))
 }
 
-/// The views of an unlabelled digit that a method reads.
+/// The views of an unlabeled digit that a method reads.
 fn views(method: &str, plan: &Plan) -> Result<Named<Box<dyn Transform>>> {
     let view = |first: Box<dyn Transform>| -> Box<dyn Transform> {
         Box::new(Compose::new(vec![first, plan.size()]))

@@ -4,7 +4,7 @@
 mod class;
 
 use candle_core::{DType, Device, Tensor};
-use class::{bits, clouds, ensemble, method_of, network, step, trained, trainer, unlabelled};
+use class::{bits, clouds, ensemble, method_of, network, step, trained, trainer, unlabeled};
 use taskweave_cotrain::teaching::{Lesson, Lessons, TeachingConfig};
 use taskweave_cotrain::{Balance, Callback, Checkpoints, Cosines, Ensemble, StepReport, Term, Trainer};
 use taskweave_data::{Batch, Loader};
@@ -151,7 +151,7 @@ fn batch(ensemble: &Ensemble, number: usize) -> Batch {
 }
 
 fn lesson(ensemble: &Ensemble, step: u64) -> Lesson {
-    let beside = unlabelled().epoch(0).next().unwrap().unwrap();
+    let beside = unlabeled().epoch(0).next().unwrap().unwrap();
     Lesson::new(batch(ensemble, 0), Some(beside), step).unwrap()
 }
 
@@ -161,7 +161,7 @@ fn the_mean_of_a_teacher_that_keeps_nothing_is_the_student_after_every_step() {
         "reads": [["x", "strong"]], "teacher_reads": [["x", "weak"]]}"#;
     let method = method_of(row);
     let ensemble = ensemble(3, method.clone().build().terms().unwrap());
-    let mut lessons = Lessons::new(&ensemble).teach(method.build()).unwrap().beside(unlabelled());
+    let mut lessons = Lessons::new(&ensemble).teach(method.build()).unwrap().beside(unlabeled());
     let mut step = step(&ensemble);
     for number in 0..6 {
         let report = step.step(&lessons.prepare(batch(&ensemble, 0), number, number).unwrap()).unwrap();
@@ -177,7 +177,7 @@ fn a_running_mean_is_the_plain_mean_at_first() {
     let row = r#"{"name": "mean_teacher", "student": "a", "teacher": "mean", "reads": [["x", "strong"]], "teacher_reads": [["x", "weak"]]}"#;
     let method = method_of(row);
     let ensemble = ensemble(3, method.clone().build().terms().unwrap());
-    let mut lessons = Lessons::new(&ensemble).teach(method.build()).unwrap().beside(unlabelled());
+    let mut lessons = Lessons::new(&ensemble).teach(method.build()).unwrap().beside(unlabeled());
     let (mut step, mut seen) = (step(&ensemble), Vec::new());
     for number in 0..4 {
         step.step(&lessons.prepare(batch(&ensemble, 0), number, number).unwrap()).unwrap();
@@ -211,8 +211,8 @@ fn each_network_gets_the_small_losses_of_the_other_and_no_missing_label() {
     let mut after = before.clone();
     method.prepare(&mut after, &ensemble).unwrap();
     let weights = |lesson: &Lesson, term: &str| lesson.batch.targets[term].weight().to_vec1::<f32>().unwrap();
-    let labelled: Vec<usize> = (0..6).filter(|i| weights(&before, "class@a")[*i] > 0.0).collect();
-    assert!(labelled.len() < 6, "the batch has a sample without a label");
+    let labeled: Vec<usize> = (0..6).filter(|i| weights(&before, "class@a")[*i] > 0.0).collect();
+    assert!(labeled.len() < 6, "the batch has a sample without a label");
     for (learner, teacher) in [("class@a", "b"), ("class@b", "a")] {
         let logits = ensemble.predict(teacher, "class", &Named::default(), &before.batch.inputs).unwrap();
         let labels = before.batch.targets[learner].value().to_vec1::<u32>().unwrap();
@@ -220,9 +220,9 @@ fn each_network_gets_the_small_losses_of_the_other_and_no_missing_label() {
             let row = logits.get(i).unwrap().to_vec1::<f64>().unwrap();
             row.iter().map(|v| v.exp()).sum::<f64>().ln() - row[labels[i] as usize]
         };
-        let mut order = labelled.clone();
+        let mut order = labeled.clone();
         order.sort_by(|a, b| loss(*a).total_cmp(&loss(*b)));
-        let kept = (0.4 * labelled.len() as f64).round() as usize;
+        let kept = (0.4 * labeled.len() as f64).round() as usize;
         let expected: Vec<f32> = (0..6).map(|i| f32::from(u8::from(order[..kept].contains(&i)))).collect();
         assert_eq!(weights(&after, learner), expected, "{learner}");
     }
@@ -271,12 +271,12 @@ fn the_terms_of_jocor_add_up_to_its_loss() {
     let labels = target.value().to_vec1::<u32>().unwrap();
     let weights = target.weight().to_vec1::<f32>().unwrap();
     let kl = |p: &[f64], q: &[f64]| p.iter().zip(q).map(|(p, q)| p * (p / q).ln()).sum::<f64>();
-    let labelled: Vec<usize> = (0..6).filter(|i| weights[*i] > 0.0).collect();
+    let labeled: Vec<usize> = (0..6).filter(|i| weights[*i] > 0.0).collect();
     let loss = |i: &usize| {
         let of_label = a[*i][labels[*i] as usize].ln() + b[*i][labels[*i] as usize].ln();
         -0.7 * of_label + 0.3 * (kl(&a[*i], &b[*i]) + kl(&b[*i], &a[*i]))
     };
-    let expected = labelled.iter().map(loss).sum::<f64>() / labelled.len() as f64;
+    let expected = labeled.iter().map(loss).sum::<f64>() / labeled.len() as f64;
     // Weights are f32.
     assert!((total - expected).abs() < 1e-6, "{total} {expected}");
 }
@@ -487,7 +487,7 @@ fn another_task_of_the_networks_trains_beside() {
     let labels = serde_json::from_str(r#"{"name": "cross_entropy"}"#).unwrap();
     terms.insert("other", Term::of("b", "class", labels)).unwrap();
     let ensemble = ensemble(3, terms);
-    let mut lessons = Lessons::new(&ensemble).teach(method.build()).unwrap().beside(unlabelled());
+    let mut lessons = Lessons::new(&ensemble).teach(method.build()).unwrap().beside(unlabeled());
     let prepared = lessons.prepare(batch(&ensemble, 0), 0, 0).unwrap();
     let report = step(&ensemble).step(&prepared).unwrap();
     assert!(report.losses.contains("class@a") && report.losses.contains("other"));
@@ -529,7 +529,7 @@ fn dense_tasks_are_taught_per_pixel() {
             indices: vec![0, 1],
         };
         let mut lesson = Lesson::new(batch, None, 0).unwrap();
-        // The unlabelled samples are three, which a batch alone cannot say.
+        // The unlabeled samples are three, which a batch alone cannot say.
         let weak = Batch {
             inputs: Named::new([("weak", lesson.batch.inputs.remove("weak").unwrap())]).unwrap(),
             targets: Named::default(),

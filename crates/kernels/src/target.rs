@@ -6,7 +6,7 @@ use crate::{Error, Result};
 
 /// Labels and how much each of them counts.
 ///
-/// Weight 0 means unlabelled, a weight between 0 and 1 the confidence of a pseudo-label, 1 a given label.
+/// Weight 0 means unlabeled, a weight between 0 and 1 the confidence of a pseudo-label, 1 a given label.
 /// Missing labels, pseudo-labels and small-loss selection are this one concept.
 ///
 /// # Shapes

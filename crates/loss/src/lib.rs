@@ -17,7 +17,7 @@
 //! A criterion never reduces over the batch: it returns `[batch]`, and [`weighted_mean`] is the only place where
 //! Σwᵢℓᵢ/Σwᵢ is formed. A missing label, the confidence of a pseudo-label and the selection of small losses are
 //! all a weight, so no criterion has a reduction flag or a mask of its own. One rule holds everywhere: **what
-//! weighs 0 counts for nothing, whatever it holds**. An unlabelled sample may carry any label, a NaN or an
+//! weighs 0 counts for nothing, whatever it holds**. An unlabeled sample may carry any label, a NaN or an
 //! infinity; its loss is 0, its gradient is 0, and no metric sees it.
 //!
 //! # Where the numbers are formed

@@ -1,6 +1,6 @@
 //! Co-teaching: two networks, each of which picks the small losses of a batch for the other.
 //!
-//! With ℓ_a(x), ℓ_b(x) the losses of a batch of n labelled samples, network a learns from the R(t)·n samples of
+//! With ℓ_a(x), ℓ_b(x) the losses of a batch of n labeled samples, network a learns from the R(t)·n samples of
 //! smallest ℓ_b and network b from those of smallest ℓ_a; see [`SmallLoss`] for R(t).
 //! Networks that start differently err differently on wrong labels, so that what one lets pass the other filters.
 //! Guarantees: with `forget` 0 the networks train as each would alone.
@@ -76,14 +76,14 @@ impl Teaching for CoTeaching {
 }
 
 impl CoTeaching {
-    /// The labelled samples of smallest loss of one network.
+    /// The labeled samples of smallest loss of one network.
     fn chosen(&self, term: &str, lesson: &Lesson, ensemble: &Ensemble) -> Result<Vec<usize>> {
-        let labelled: Vec<usize> = lesson.labelled(term)?.iter().map(|(at, _)| *at).collect();
-        if labelled.is_empty() {
-            return Ok(labelled);
+        let labeled: Vec<usize> = lesson.labeled(term)?.iter().map(|(at, _)| *at).collect();
+        if labeled.is_empty() {
+            return Ok(labeled);
         }
         let (_, losses) = lesson.judged(term, &self.criterion, ensemble)?;
-        Ok(smallest(&losses, &labelled, self.small_loss.keep(lesson.step, labelled.len())))
+        Ok(smallest(&losses, &labeled, self.small_loss.keep(lesson.step, labeled.len())))
     }
 }
 

@@ -65,8 +65,8 @@ impl Teaching for CoTeachingPlus {
 
     fn prepare(&mut self, lesson: &mut Lesson, ensemble: &Ensemble) -> Result<()> {
         let [a, b] = [plain(&self.task, &self.members[0]), plain(&self.task, &self.members[1])];
-        let labelled: Vec<usize> = lesson.labelled(&a)?.iter().map(|(at, _)| *at).collect();
-        if labelled.is_empty() || !lesson.batch.targets.contains(&b) || lesson.step < self.warm_up {
+        let labeled: Vec<usize> = lesson.labeled(&a)?.iter().map(|(at, _)| *at).collect();
+        if labeled.is_empty() || !lesson.batch.targets.contains(&b) || lesson.step < self.warm_up {
             return Ok(());
         }
         let ((of_a, losses_a), (of_b, losses_b)) =
@@ -74,7 +74,7 @@ impl Teaching for CoTeachingPlus {
         let classes = |logits| -> Result<Vec<u32>> {
             Ok(Probabilities::of_logits(logits)?.best().iter().map(|(class, _)| *class).collect())
         };
-        let apart = disagreement([&classes(&of_a)?, &classes(&of_b)?], &labelled);
+        let apart = disagreement([&classes(&of_a)?, &classes(&of_b)?], &labeled);
         let keep = self.small_loss.keep(lesson.step, apart.len());
         lesson.select(&a, &smallest(&losses_b, &apart, keep))?;
         lesson.select(&b, &smallest(&losses_a, &apart, keep))

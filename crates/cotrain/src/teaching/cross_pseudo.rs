@@ -25,7 +25,7 @@ use crate::{Ensemble, Term};
 /// | `task` | – | classes, per sample or per pixel | the task |
 /// | `members` | – | ≥ 2 | the networks |
 /// | `criterion` | – | | the loss on labels |
-/// | `reads` | as they are | | by view, the unlabelled inputs |
+/// | `reads` | as they are | | by view, the unlabeled inputs |
 /// | `lambda` | 1.5 | ≥ 0 | λ; the paper takes 1.5 to 6 |
 /// | `ramp` | none | | how λ grows |
 ///
@@ -35,9 +35,9 @@ use crate::{Ensemble, Term};
 /// ```
 /// use taskweave_cotrain::teaching::{CrossPseudo, Teaching};
 /// let text = r#"{"task": "mask", "members": ["a", "b"], "criterion": {"name": "cross_entropy"},
-///     "reads": [["image", "unlabelled"]]}"#;
+///     "reads": [["image", "unlabeled"]]}"#;
 /// let method: CrossPseudo = serde_json::from_str(text).unwrap();
-/// assert_eq!(method.terms()?["mask.cross"].reads["image"], "unlabelled");
+/// assert_eq!(method.terms()?["mask.cross"].reads["image"], "unlabeled");
 /// # Ok::<(), taskweave_kernels::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -49,7 +49,7 @@ pub struct CrossPseudo {
     pub members: Vec<String>,
     /// The loss on labels.
     pub criterion: CriterionConfig,
-    /// By view, the unlabelled inputs.
+    /// By view, the unlabeled inputs.
     #[serde(default)]
     pub reads: Named<String>,
     /// λ.

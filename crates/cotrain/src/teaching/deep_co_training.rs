@@ -1,4 +1,4 @@
-//! Deep co-training: two networks agree on unlabelled samples and stay different by each other's adversarial examples.
+//! Deep co-training: two networks agree on unlabeled samples and stay different by each other's adversarial examples.
 //!
 //! Minimized is
 //!     CE(y, p₁) + CE(y, p₂) + λ_cot(t) · E_U[H(½(p₁ + p₂)) − ½(H(p₁) + H(p₂))]
@@ -6,10 +6,10 @@
 //! gᵢ(x) being the sample made adversarial for network i by [`fgsm`]. Without the second part two networks
 //! on one view would collapse into each other; an example that fools one and not the other keeps them two views.
 //! Guarantees: with both λ = 0 the networks train as each would alone.
-//! Cost: per unlabelled sample and network one pass forward and back to the input, and two passes forward and back.
+//! Cost: per unlabeled sample and network one pass forward and back to the input, and two passes forward and back.
 //! Variants: the class that an example is made adversarial for is the network's own, argmax pᵢ(x); the distribution
-//! pᵢ(x) that the other network has to keep is a constant; the difference is asked for on unlabelled inputs (put the
-//! labelled samples among them to have it on all).
+//! pᵢ(x) that the other network has to keep is a constant; the difference is asked for on unlabeled inputs (put the
+//! labeled samples among them to have it on all).
 //! Reference: Qiao et al., "Deep Co-Training for Semi-Supervised Image Recognition", ECCV 2018,
 //! <https://arxiv.org/abs/1803.05984>.
 
@@ -25,7 +25,7 @@ use super::supervised::plain_terms;
 use super::{Lesson, Ramp, Teaching, fgsm, range};
 use crate::{Ensemble, Term};
 
-/// Two networks agree on unlabelled samples and stay different by each other's adversarial examples.
+/// Two networks agree on unlabeled samples and stay different by each other's adversarial examples.
 ///
 /// | name | default | range | meaning |
 /// | --- | --- | --- | --- |
@@ -33,7 +33,7 @@ use crate::{Ensemble, Term};
 /// | `members` | – | two | the networks |
 /// | `criterion` | – | | the loss on labels |
 /// | `view` | – | floating point | the view of the networks that is made adversarial |
-/// | `input` | – | | the unlabelled input that they see as this view |
+/// | `input` | – | | the unlabeled input that they see as this view |
 /// | `lambda_cot` | 10 | ≥ 0 | weight of the agreement |
 /// | `lambda_dif` | 0.5 | ≥ 0 | weight of the difference |
 /// | `epsilon` | 0.02 | > 0 | how far a value is moved |
@@ -45,10 +45,10 @@ use crate::{Ensemble, Term};
 /// ```
 /// use taskweave_cotrain::teaching::{DeepCoTraining, Teaching};
 /// let text = r#"{"task": "class", "members": ["a", "b"], "criterion": {"name": "cross_entropy"},
-///     "view": "image", "input": "unlabelled"}"#;
+///     "view": "image", "input": "unlabeled"}"#;
 /// let method: DeepCoTraining = serde_json::from_str(text).unwrap();
 /// let terms = method.terms()?;
-/// assert_eq!(terms["class.differ@a"].reads["image"], "unlabelled, adversarial for b");
+/// assert_eq!(terms["class.differ@a"].reads["image"], "unlabeled, adversarial for b");
 /// assert_eq!((method.lambda_cot, method.lambda_dif), (10.0, 0.5));
 /// # Ok::<(), taskweave_kernels::Error>(())
 /// ```
@@ -63,7 +63,7 @@ pub struct DeepCoTraining {
     pub criterion: CriterionConfig,
     /// The view of the networks that is made adversarial.
     pub view: String,
-    /// The unlabelled input that they see as this view.
+    /// The unlabeled input that they see as this view.
     pub input: String,
     /// Weight of the agreement.
     #[serde(default = "cot")]
@@ -118,7 +118,7 @@ impl Teaching for DeepCoTraining {
 }
 
 impl DeepCoTraining {
-    /// The unlabelled input made adversarial for a network, and what the network says about the input itself.
+    /// The unlabeled input made adversarial for a network, and what the network says about the input itself.
     fn attack(&self, member: &str, lesson: &Lesson, ensemble: &Ensemble) -> Result<(Tensor, Tensor)> {
         let inputs = &lesson.batch.inputs;
         let x = inputs.require("input", &self.input)?;

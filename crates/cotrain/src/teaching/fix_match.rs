@@ -2,11 +2,11 @@
 //!
 //! With q = p(weak view), ŷ = argmax q, and a threshold τ(ŷ),
 //!     CE(y, p) + λ(t) · E_U[ 1[q(ŷ) ≥ τ(ŷ)] · CE(ŷ, p(strong view)) ],
-//! the mean being over all unlabelled samples of the batch, taken or not. The threshold is what the three differ in:
+//! the mean being over all unlabeled samples of the batch, taken or not. The threshold is what the three differ in:
 //! [`Fixed`](super::threshold::Fixed), [`Flexible`](super::threshold::Flexible), [`Free`](super::threshold::Free).
 //! Guarantees: with τ > 1 the network trains as on the labels alone, to the last bit. Pseudo-labels get no gradient.
-//! Cost: per unlabelled sample one forward pass, and one forward and backward pass of the strong view.
-//! Variants: q is predicted in evaluation mode; labelled and strong inputs pass batch normalization as two batches.
+//! Cost: per unlabeled sample one forward pass, and one forward and backward pass of the strong view.
+//! Variants: q is predicted in evaluation mode; labeled and strong inputs pass batch normalization as two batches.
 //! FreeMatch is without its loss for even class frequencies.
 //! Reference: Sohn et al., "FixMatch", NeurIPS 2020, <https://arxiv.org/abs/2001.07685>; Zhang et al., "FlexMatch",
 //! NeurIPS 2021, <https://arxiv.org/abs/2110.08263>; Wang et al., "FreeMatch", ICLR 2023,

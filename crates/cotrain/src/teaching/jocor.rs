@@ -75,17 +75,16 @@ impl Teaching for JoCoR {
 
     fn prepare(&mut self, lesson: &mut Lesson, ensemble: &Ensemble) -> Result<()> {
         let names = self.members.each_ref().map(|member| plain(&self.task, member));
-        let labelled = lesson.labelled(&names[0])?;
-        if labelled.is_empty() || !lesson.batch.targets.contains(&names[1]) {
+        let labeled = lesson.labeled(&names[0])?;
+        if labeled.is_empty() || !lesson.batch.targets.contains(&names[1]) {
             return Ok(());
         }
-        let places: Vec<usize> = labelled.iter().map(|(at, _)| *at).collect();
+        let places: Vec<usize> = labeled.iter().map(|(at, _)| *at).collect();
         let keep = self.small_loss.keep(lesson.step, places.len());
         let chosen = smallest(&self.joint_losses(&names, lesson, ensemble)?, &places, keep);
         // Weights are factors of a mean over the whole batch; this makes it one over the chosen samples.
         let n = lesson.batch.targets.require("target of term", &names[0])?.len();
-        let total: f64 =
-            labelled.iter().filter(|(at, _)| chosen.contains(at)).map(|(_, weight)| weight).sum();
+        let total: f64 = labeled.iter().filter(|(at, _)| chosen.contains(at)).map(|(_, weight)| weight).sum();
         let share = |at: usize| if chosen.contains(&at) { n as f64 / total } else { 0.0 };
         let shares: Vec<f64> = (0..n).map(share).collect();
         let with = |lambda: f64| shares.iter().map(|share| lambda * share).collect::<Vec<f64>>();
@@ -95,7 +94,7 @@ impl Teaching for JoCoR {
             lesson.set(name, target)?;
         }
         let mut agreement = with(self.lambda);
-        labelled.iter().for_each(|(at, weight)| agreement[*at] *= weight);
+        labeled.iter().for_each(|(at, weight)| agreement[*at] *= weight);
         let target = lesson.bare(&agreement)?;
         lesson.set(&self.agree(), target)
     }

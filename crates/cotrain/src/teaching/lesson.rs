@@ -10,7 +10,7 @@ use crate::Ensemble;
 /// The batch of one step, while methods set it up.
 ///
 /// # Example
-/// Two labelled samples and, beside them, three others.
+/// Two labeled samples and, beside them, three others.
 /// ```
 /// use candle_core::{DType, Device, Tensor};
 /// use taskweave_cotrain::teaching::Lesson;
@@ -18,14 +18,14 @@ use crate::Ensemble;
 /// use taskweave_kernels::{Named, Target};
 /// let zeros = |n: usize| Tensor::zeros((n, 1), DType::F32, &Device::Cpu);
 /// let labels = Target::new(Tensor::new(&[0u32, 1], &Device::Cpu)?)?;
-/// let labelled = Batch {
+/// let labeled = Batch {
 ///     inputs: Named::new([("image", zeros(2)?)])?,
 ///     targets: Named::new([("class@a", labels)])?,
 ///     indices: vec![4, 7],
 /// };
 /// let others =
 ///     Batch { inputs: Named::new([("weak", zeros(3)?)])?, targets: Named::default(), indices: vec![1, 2, 3] };
-/// let mut lesson = Lesson::new(labelled, Some(others), 0)?;
+/// let mut lesson = Lesson::new(labeled, Some(others), 0)?;
 /// assert_eq!(lesson.samples("weak")?, [1, 2, 3]);
 /// lesson.select("class@a", &[1])?;
 /// assert_eq!(lesson.batch.targets["class@a"].weight().to_vec1::<f32>()?, [0.0, 1.0]);
@@ -139,7 +139,7 @@ impl Lesson {
     ///
     /// # Errors
     /// Only those of candle.
-    pub(super) fn labelled(&self, term: &str) -> Result<Vec<(usize, f64)>> {
+    pub(super) fn labeled(&self, term: &str) -> Result<Vec<(usize, f64)>> {
         let Some(target) = self.batch.targets.get(term) else { return Ok(Vec::new()) };
         let weights = target.sample_weight()?.to_dtype(DType::F64)?.to_vec1::<f64>()?;
         Ok(weights.into_iter().enumerate().filter(|(_, weight)| *weight > 0.0).collect())

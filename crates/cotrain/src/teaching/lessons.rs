@@ -1,4 +1,4 @@
-//! What makes the batches of a training: the networks, the methods that teach them, unlabelled samples.
+//! What makes the batches of a training: the networks, the methods that teach them, unlabeled samples.
 
 use taskweave_data::{Batch, Epoch, Loader};
 use taskweave_kernels::{Error, Named, Result, State, Stateful};
@@ -8,7 +8,7 @@ use crate::Ensemble;
 use crate::parts::{all_or_nothing, keep, pick};
 
 /// What makes the batches of a training of an [`Ensemble`]: the methods that teach it, in order, and a second loader,
-/// of unlabelled samples say, whose batches come beside those of the first.
+/// of unlabeled samples say, whose batches come beside those of the first.
 ///
 /// A [`Trainer`](crate::Trainer) takes it; in a loop of your own, call [`Lessons::prepare`] before each step and
 /// [`Lessons::after_step`] after it. The second loader goes round as often as needed; its batches may be of another

@@ -4,7 +4,7 @@
 //!     CE(y, p) + λ(t) · E_U[ (1/C)·Σ_c (p_c(x') − sg p̄_c(x''))² ],   θ̄ ← α·θ̄ + (1 − α)·θ after each step,
 //! x' and x'' being two noisy views of one sample, p̄ the prediction of the mean θ̄.
 //! Guarantees: with α = 0 the teacher equals the student after every step; with λ = 0 the student trains as alone.
-//! Cost: one more forward and backward pass of the student on the unlabelled samples and one forward pass of the teacher.
+//! Cost: one more forward and backward pass of the student on the unlabeled samples and one forward pass of the teacher.
 //! Variants: α_t = min(α, 1 − 1/t) at step t, so that the mean forgets its start; the teacher predicts in evaluation
 //! mode with running statistics copied from the student; its noise is that of its view.
 //! Reference: Tarvainen and Valpola, "Mean Teachers Are Better Role Models", NeurIPS 2017,

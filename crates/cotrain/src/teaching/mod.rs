@@ -7,7 +7,7 @@
 //!
 //! | method | paper | teaches by | needs |
 //! | --- | --- | --- | --- |
-//! | [`DeepCoTraining`] | Qiao et al. 2018 | agreement on unlabelled samples, each network on the other's adversarial examples | 2 networks |
+//! | [`DeepCoTraining`] | Qiao et al. 2018 | agreement on unlabeled samples, each network on the other's adversarial examples | 2 networks |
 //! | [`MutualLearning`] | Zhang et al. 2018 | each network imitates the others | ≥ 2 networks |
 //! | [`CrossPseudo`] | Chen et al. 2021 | each network learns what the others would choose, per pixel too | ≥ 2 networks |
 //! | [`CoTeaching`] | Han et al. 2018 | each network picks the small losses for the other | 2 networks |

@@ -5,7 +5,7 @@
 //! Guarantees: with λ = 0 the networks train as each would alone.
 //! Cost: that of training the N networks.
 //! Variants: all networks are updated at once, from the same predictions; the paper takes turns within a step.
-//! Imitation may read other inputs than the labelled ones, which makes it semi-supervised.
+//! Imitation may read other inputs than the labeled ones, which makes it semi-supervised.
 //! Reference: Zhang et al., "Deep Mutual Learning", CVPR 2018, <https://arxiv.org/abs/1706.00384>.
 
 use serde::{Deserialize, Serialize};

@@ -5,7 +5,7 @@
 //!     CE(y, p_g) + λ · E_U[ 1[max q ≥ confidence] · CE(q, p_g(noisy view)) ],   q = p_{g−1}(plain view).
 //! A student is as large as its teacher or larger, and its noise (strong views, dropout) makes it the better one.
 //! Guarantees: a network learns in its own time only. With confidence > 1 every network learns from labels alone.
-//! Cost: per unlabelled sample one forward pass of the teacher, and one forward and backward pass of the student.
+//! Cost: per unlabeled sample one forward pass of the teacher, and one forward and backward pass of the student.
 //! Variants: pseudo-labels are made at every step, from the same plain view; the paper makes them once per generation
 //! and balances their classes.
 //! Reference: Xie et al., "Self-Training with Noisy Student Improves ImageNet Classification", CVPR 2020,
@@ -31,7 +31,7 @@ use crate::{Ensemble, Term};
 /// | `generations` | – | ≥ 2 | the networks, first teacher first |
 /// | `criterion` | – | | the loss on labels |
 /// | `plain` | – | | by view, the inputs of a teacher |
-/// | `noisy` | – | | by view, the unlabelled inputs of a student |
+/// | `noisy` | – | | by view, the unlabeled inputs of a student |
 /// | `steps` | – | ≥ 1 | steps of a generation; the last one goes on to the end |
 /// | `confidence` | 0.3 | ≥ 0 | what a teacher's probability has to reach |
 /// | `lambda` | 1 | ≥ 0 | λ |
@@ -58,7 +58,7 @@ pub struct NoisyStudent {
     pub criterion: CriterionConfig,
     /// By view, the inputs of a teacher.
     pub plain: Named<String>,
-    /// By view, the unlabelled inputs of a student.
+    /// By view, the unlabeled inputs of a student.
     pub noisy: Named<String>,
     /// Steps of a generation.
     pub steps: u64,

@@ -93,7 +93,7 @@ pub enum Cosines {
 /// | `monitor` | validation loss | | what early stopping and a plateau schedule look at; the training loss without validation |
 /// | `early_stopping` | none | | when to stop |
 /// | `cosines` | off | | whether gradient cosines are recorded |
-/// | `lessons` | none | not with `cosines` | the methods that teach an ensemble, and unlabelled samples |
+/// | `lessons` | none | not with `cosines` | the methods that teach an ensemble, and unlabeled samples |
 /// | `callback` | none | | what listens |
 /// | `checkpoints` | none | | where to save after each epoch, and to resume from |
 /// | `checkpoint_every` | none | ≥ 1 | save after so many steps as well |
@@ -182,7 +182,7 @@ impl TrainerBuilder {
         self
     }
 
-    /// The methods that teach an ensemble, and unlabelled samples beside those of the training's loader.
+    /// The methods that teach an ensemble, and unlabeled samples beside those of the training's loader.
     pub fn lessons(mut self, lessons: Lessons) -> Self {
         self.trainer.lessons = Some(lessons);
         self

@@ -1,4 +1,4 @@
-//! Small networks in f64 that learn three clouds of points, few of them labelled.
+//! Small networks in f64 that learn three clouds of points, few of them labeled.
 
 use std::sync::Arc;
 
@@ -78,10 +78,10 @@ pub fn trainer(ensemble: &Ensemble, methods: Vec<TeachingConfig>, epochs: u64) -
     let lessons = methods
         .into_iter()
         .fold(Lessons::new(ensemble), |lessons, method| lessons.teach(method.build()).unwrap());
-    Trainer::builder(train).epochs(epochs).lessons(lessons.beside(unlabelled()))
+    Trainer::builder(train).epochs(epochs).lessons(lessons.beside(unlabeled()))
 }
 
-pub fn unlabelled() -> Loader {
+pub fn unlabeled() -> Loader {
     let weak: Box<dyn Transform> = Box::new(Compose::default());
     let strong: Box<dyn Transform> = Box::new(Shake(0.3));
     let views = Views::new("x", Named::new([("weak", weak), ("strong", strong)]).unwrap()).unwrap();

@@ -1,7 +1,7 @@
 //! FlexMatch: a threshold per class, low where the network still learns the class.
 //!
-//! With σ(c) the number of unlabelled samples whose newest prediction that has reached τ was of class c, and N the
-//! number of all unlabelled samples,
+//! With σ(c) the number of unlabeled samples whose newest prediction that has reached τ was of class c, and N the
+//! number of all unlabeled samples,
 //!     β(c) = σ(c) / max(max_k σ(k), N − Σ_k σ(k)),   τ(c) = τ · β(c) / (2 − β(c)).
 //! The second entry of the maximum keeps thresholds low while most samples have not been predicted surely yet.
 //! σ is updated after the batch is judged. Before the first sure prediction all thresholds are 0.
@@ -20,7 +20,7 @@ use crate::teaching::range;
 ///
 /// | name | default | range | meaning |
 /// | --- | --- | --- | --- |
-/// | `samples` | – | ≥ 1 | how many unlabelled samples there are |
+/// | `samples` | – | ≥ 1 | how many unlabeled samples there are |
 /// | `tau` | 0.95 | ≥ 0 | the threshold of a class that is learned |
 ///
 /// # Example
@@ -44,13 +44,13 @@ pub struct Flexible {
 }
 
 impl Flexible {
-    /// For so many unlabelled samples.
+    /// For so many unlabeled samples.
     ///
     /// # Errors
     /// [`Error::Parameter`] for no samples and for a `tau` that is negative or not finite.
     pub fn new(samples: usize, tau: f64) -> Result<Self> {
         if samples == 0 {
-            return Err(Error::parameter("unlabelled samples", "at least one", 0));
+            return Err(Error::parameter("unlabeled samples", "at least one", 0));
         }
         Ok(Self { samples, tau: range::not_negative("tau", tau)?, learned: BTreeMap::new() })
     }
