@@ -1,6 +1,6 @@
 //! Deep co-training: what a method does to a batch before a step, and to the networks after it.
 //!
-//! The objective of a method is a list of [`Term`](crate::Term)s, and a step minimizes it as it minimizes the losses of
+//! The objective of a method is a list of [`Term`]s, and a step minimizes it as it minimizes the losses of
 //! several tasks. What is left to a method is to say who learns what: it sets labels and weights of the batch (a
 //! pseudo-label, weight 0 for a sample that is not selected), adds inputs (an adversarial example), and moves
 //! networks that no gradient reaches (a running mean). That is [`Teaching`].

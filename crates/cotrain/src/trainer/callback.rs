@@ -52,7 +52,7 @@ pub trait Callback: Send {
         Ok(())
     }
 
-    /// Before each step, its learning rate set. A listener may look at the step ([`Step::jacobian`], [`Step::lookahead`]) and
+    /// Before each step, its learning rate set. A listener may look at the step ([`Step::rows`], [`Step::lookahead`]) and
     /// tell its objective what it is after ([`Step::prefer`]); what it trains, the training does not know of.
     ///
     /// # Errors

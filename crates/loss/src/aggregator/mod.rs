@@ -2,7 +2,7 @@
 //!
 //! | aggregator | gradient | guarantees |
 //! | --- | --- | --- |
-//! | [`Weighted`] | Jᵀw with the weights of a [`Weighting`](crate::Weighting) | those of the weighting |
+//! | [`Weighted`] | Jᵀw with the weights of a [`Weighting`] | those of the weighting |
 //! | [`GradDrop`] | of each coordinate, the values of one sign, drawn by their share | none |
 //! | [`TrimmedMean`] | of each coordinate, the mean without the extremes | outliers do not decide |
 //! | [`DbMtl`] | of logarithmic losses, smoothed, at one length | all tasks at the same length |
