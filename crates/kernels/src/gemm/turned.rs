@@ -1,8 +1,8 @@
 //! Products a · bᵀ of f32 matrices in rows, for processors with AVX-512.
 //!
 //! Both factors run along the inner dimension in memory, so that a general product packs both, number by number. Here only
-//! `a` is packed, blocks of 16 × 16 of it turned in registers: its rows lie across the vectors, the numbers of `b` are
-//! read one by one from where they are, and the sums are turned back when they are written. It pays where `a` has few
+//! `a` is turned, in blocks of 16 × 16 in registers: its rows lie across the vectors, the rows of `b` are copied as they
+//! are and read number by number, and the sums are turned back when they are written. It pays where `a` has few
 //! rows, as in a linear layer of a small batch.
 //!
 //! Blocks of up to 256 rows of `a` and 512 of the inner dimension stay in the cache, and 14 rows of `b` at a time meet
@@ -97,7 +97,7 @@ struct Lanes([f32; LANES]);
 
 thread_local! {
     /// Memory that packed blocks are written to, kept from product to product.
-    static PACKED: RefCell<Vec<Lanes>> = const { RefCell::new(Vec::new()) };
+    static PACKED: RefCell<(Vec<Lanes>, Vec<f32>)> = const { RefCell::new((Vec::new(), Vec::new())) };
 }
 
 #[target_feature(enable = "avx512f")]
@@ -105,7 +105,7 @@ fn serial(sums: Sums<'_>, mut out: MatrixMut<'_, f32>, [a, b]: [Matrix<'_, f32>;
     let ([rows, depth], columns) = (a.size, b.size[1]);
     let step = depth.div_ceil(depth.div_ceil(DEPTH));
     let room = step * BLOCK.min(rows.next_multiple_of(PANEL)) / LANES;
-    PACKED.with_borrow_mut(|packed| {
+    PACKED.with_borrow_mut(|(packed, rows_of_b)| {
         packed.resize(room.max(packed.len()), Lanes([0.0; LANES]));
         for top in (0..rows).step_by(BLOCK) {
             let block = top..rows.min(top + BLOCK);
@@ -118,7 +118,8 @@ fn serial(sums: Sums<'_>, mut out: MatrixMut<'_, f32>, [a, b]: [Matrix<'_, f32>;
                 let end = if along.end == depth { sums.end } else { End::default() };
                 for left in (0..columns).step_by(ROWS) {
                     let some = left..columns.min(left + ROWS);
-                    let factor = Along { values: &b.values[left * b.step[1] + first..], step: b.step[1] };
+                    let from = Along { values: &b.values[left * b.step[1] + first..], step: b.step[1] };
+                    let factor = side_by_side_rows(rows_of_b, from, [some.len(), along.len()]);
                     for (panel, rows) in packed.chunks(step * WIDE).zip(panels(&block)) {
                         let panel = &panel[..along.len() * rows.len().div_ceil(LANES)];
                         write(Sums { onto, end }, &mut out, [rows, some.clone()], (factor, panel));
@@ -127,6 +128,17 @@ fn serial(sums: Sums<'_>, mut out: MatrixMut<'_, f32>, [a, b]: [Matrix<'_, f32>;
             }
         }
     });
+}
+
+/// A copy of some rows, one close behind the other: rows that lie a power of two apart would push each other out of the
+/// cache, since their numbers are read side by side.
+fn side_by_side_rows<'a>(place: &'a mut Vec<f32>, from: Along<'_>, [rows, columns]: [usize; 2]) -> Along<'a> {
+    let step = columns + LANES;
+    place.resize(place.len().max(rows * step), 0.0);
+    for (row, to) in place.chunks_mut(step).take(rows).enumerate() {
+        to[..columns].copy_from_slice(&from.values[row * from.step..][..columns]);
+    }
+    Along { values: place, step }
 }
 
 /// Some rows, as many at a time as a panel has.
