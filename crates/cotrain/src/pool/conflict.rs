@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::learner::likeliest;
+
 /// A guess about an unlabeled sample that is not in the pool yet.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Proposal {
@@ -15,6 +17,15 @@ pub struct Proposal {
     pub confidence: f64,
     /// Who proposes.
     pub by: Vec<String>,
+}
+
+impl Proposal {
+    /// What one learner's probabilities of a sample say: the most probable class.
+    pub(crate) fn likeliest(by: &str, sample: usize, probabilities: &[f64]) -> (usize, Self) {
+        let class = likeliest(probabilities);
+        let confidence = probabilities[class];
+        (class, Self { sample, label: class as f64, confidence, by: vec![by.into()] })
+    }
 }
 
 /// What becomes of different guesses about one sample. Equal guesses are one, with the highest confidence and all who

@@ -9,7 +9,6 @@ use taskweave_kernels::{Error, Result};
 
 use super::ranking::{Ranked, doubt, surest};
 use super::{Ballot, Selector};
-use crate::learner::likeliest;
 use crate::pool::Proposal;
 
 /// The samples that learners say differently, where one of them is sure.
@@ -62,9 +61,7 @@ impl Selector for Disagreement {
             let mut said = Vec::new();
             for (by, said_by) in ballot.predictions.iter() {
                 let row = said_by.row(place)?;
-                let class = likeliest(row);
-                let proposal =
-                    Proposal { sample, label: class as f64, confidence: row[class], by: vec![by.into()] };
+                let (class, proposal) = Proposal::likeliest(by, sample, row);
                 said.push(Ranked { proposal, class, doubt: doubt(row, class) });
             }
             let differs = said.iter().any(|one| one.class != said[0].class);

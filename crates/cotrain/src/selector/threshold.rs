@@ -6,7 +6,6 @@
 use taskweave_kernels::{Error, Result};
 
 use super::{Ballot, Selector};
-use crate::learner::likeliest;
 use crate::pool::Proposal;
 
 /// All samples that a learner is sure enough of.
@@ -55,14 +54,8 @@ impl Selector for Threshold {
         let mut proposals = Vec::new();
         for (by, said) in ballot.predictions.iter() {
             let sure = |(sample, row): (&usize, &[f64])| {
-                let class = likeliest(row);
-                let proposal = Proposal {
-                    sample: *sample,
-                    label: class as f64,
-                    confidence: row[class],
-                    by: vec![by.into()],
-                };
-                (row[class] >= self.least).then_some(proposal)
+                let (_, proposal) = Proposal::likeliest(by, *sample, row);
+                (proposal.confidence >= self.least).then_some(proposal)
             };
             proposals.extend(ballot.samples.iter().zip(said.iter()).filter_map(sure));
         }

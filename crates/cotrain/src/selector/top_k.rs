@@ -8,7 +8,6 @@ use taskweave_kernels::Result;
 
 use super::ranking::{Ranked, doubt, surest};
 use super::{Ballot, Selector};
-use crate::learner::likeliest;
 use crate::pool::Proposal;
 
 /// The k surest samples of each class, by each learner; k is the quota.
@@ -23,13 +22,7 @@ impl Selector for TopK {
         let mut proposals = Vec::new();
         for (by, said) in ballot.predictions.iter() {
             let rank = |(sample, row): (&usize, &[f64])| {
-                let class = likeliest(row);
-                let proposal = Proposal {
-                    sample: *sample,
-                    label: class as f64,
-                    confidence: row[class],
-                    by: vec![by.into()],
-                };
+                let (class, proposal) = Proposal::likeliest(by, *sample, row);
                 Ranked { proposal, class, doubt: doubt(row, class) }
             };
             let ranked = ballot.samples.iter().zip(said.iter()).map(rank).collect();

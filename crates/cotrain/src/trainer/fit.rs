@@ -2,7 +2,6 @@
 
 use std::time::Instant;
 
-use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 use taskweave_data::{Batch, Last};
 use taskweave_kernels::{Error, Named, Result, State, Stateful, ops};
@@ -12,6 +11,7 @@ use super::early_stopping::Best;
 use super::history::Sums;
 use super::judges::Judges;
 use super::{Control, EpochRecord, History, Trainer, Upcoming};
+use crate::parts::{keep, pick};
 use crate::protocol::Batches;
 use crate::run::BEST;
 use crate::teaching::Lessons;
@@ -193,21 +193,12 @@ impl Trainer {
         for (name, tensor) in at.best.tensors.iter() {
             tensors.insert(format!("{BEST}{name}"), tensor.clone())?;
         }
-        let protocol = self.protocol.save()?;
-        let lessons = self.lessons.as_ref().map(Lessons::save).transpose()?;
-        let taught = lessons.iter().flat_map(|state| state.tensors.iter());
-        for (prefix, (name, tensor)) in
-            protocol.tensors.iter().map(|entry| (PROTOCOL, entry)).chain(taught.map(|entry| (LESSONS, entry)))
-        {
-            tensors.insert(format!("{prefix}{name}"), tensor.clone())?;
-        }
-        let saved = Saved {
-            position: at,
-            rate: self.rate.save()?.values,
-            step: values,
-            protocol: protocol.values,
-            lessons: lessons.map(|state| state.values),
+        let protocol = keep(&mut tensors, PROTOCOL, self.protocol.save()?)?;
+        let lessons = match &self.lessons {
+            Some(lessons) => Some(keep(&mut tensors, LESSONS, lessons.save()?)?),
+            None => None,
         };
+        let saved = Saved { position: at, rate: self.rate.save()?.values, step: values, protocol, lessons };
         let state = State { tensors, ..State::of(&saved)? };
         checkpoints.save(step.done(), &Checkpoint { model: step.params().tensors(), state })
     }
@@ -229,36 +220,22 @@ impl Trainer {
             let (expected, found) = (format!("{:?}", self.data()), format!("{:?}", position.data));
             return Err(Error::state("training", expected, found));
         }
-        let (best, others) = divide(state.tensors, BEST)?;
-        let (of_protocol, others) = divide(others, PROTOCOL)?;
-        let (taught, own) = divide(others, LESSONS)?;
         step.params().load(&model)?;
-        step.restore(&State { values: saved.step, tensors: own })?;
-        self.protocol.restore(&State { values: saved.protocol, tensors: of_protocol })?;
+        self.protocol.restore(&pick(&state, PROTOCOL, &saved.protocol)?)?;
         self.rate.restore(&State { values: saved.rate, tensors: Named::default() })?;
-        self.restore_lessons(saved.lessons, taught)?;
-        position.best.tensors = best;
+        self.restore_lessons(saved.lessons, &state)?;
+        position.best.tensors = pick(&state, BEST, &serde_json::Value::Null)?.tensors;
+        // A step knows its own tensors by their names.
+        step.restore(&State { values: saved.step, ..state })?;
         Ok(position)
     }
 
-    fn restore_lessons(&mut self, values: Option<serde_json::Value>, tensors: Named<Tensor>) -> Result<()> {
+    fn restore_lessons(&mut self, values: Option<serde_json::Value>, state: &State) -> Result<()> {
         match (&mut self.lessons, values) {
-            (Some(lessons), Some(values)) => lessons.restore(&State { values, tensors }),
+            (Some(lessons), Some(values)) => lessons.restore(&pick(state, LESSONS, &values)?),
             (None, None) => Ok(()),
             (Some(_), None) => Err(Error::state("training", "lessons", "none")),
             (None, Some(_)) => Err(Error::state("training", "no lessons", "some")),
         }
     }
-}
-
-/// The tensors whose names begin with a prefix, without it, and the others.
-fn divide(tensors: Named<Tensor>, prefix: &str) -> Result<(Named<Tensor>, Named<Tensor>)> {
-    let (mut found, mut others) = (Named::default(), Named::default());
-    for (name, tensor) in tensors {
-        match name.strip_prefix(prefix) {
-            Some(rest) => found.insert(rest, tensor)?,
-            None => others.insert(name, tensor)?,
-        }
-    }
-    Ok((found, others))
 }
