@@ -65,6 +65,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--repeat", type=int, default=7)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--only", nargs="+", metavar="METHOD", help="these methods alone")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     torch.set_default_dtype(torch.float64)
@@ -82,6 +83,8 @@ def main():
             jacobian = torch.randn(tasks, width) + 0.2
             text = jacobian.tolist()
             for method, aggregator in methods(tasks):
+                if arguments.only and method["name"] not in arguments.only:
+                    continue
                 pairs, errors = [], set()
                 for _ in range(arguments.rounds):
                     ours, error = time_ours(process, text, method)

@@ -1,12 +1,15 @@
 //! Gradients of several tasks with respect to one parameter, side by side: their inner products and sums.
 //!
-//! Both read every row once, piece by piece, so that a piece of all rows lies in cache. Products are summed in
+//! Both read every row piece by piece, so that a piece of all rows lies in cache. Products are summed in
 //! f64, eight numbers at a time side by side, pieces in order: results do not depend on the number of threads.
+
+use std::ops::Range;
 
 use candle_core::{DType, Device, Tensor};
 use rayon::prelude::*;
 
 use crate::autograd::Gradient;
+use crate::ops::fresh::fresh;
 use crate::ops::host::{self, Real, for_real};
 use crate::simd::wide;
 use crate::{Error, Result};
@@ -14,8 +17,8 @@ use crate::{Error, Result};
 /// Numbers of a row that are multiplied at a time.
 const PIECE: usize = 4096;
 
-/// Pieces whose products are summed by one task.
-const GROUP: usize = 16;
+/// The most groups of pieces whose products are summed apart.
+const GROUPS: usize = 64;
 
 /// The inner products ⟨rᵢ, rⱼ⟩ of some gradients of one parameter, row by row, in f64.
 ///
@@ -141,10 +144,11 @@ fn on_host(rows: &[Gradient]) -> Result<(Vec<Tensor>, DType)> {
 /// The products ⟨aᵢ, bⱼ⟩ for i ≤ j.
 fn upper_products<T: Real>(rows: &[&[T]], others: &[&[T]]) -> Vec<f64> {
     let length = rows.first().map_or(0, |row| row.len());
-    let groups = length.div_ceil(PIECE * GROUP);
-    let of_group = |group: usize| {
+    let few = (64 / rows.len().max(1)).clamp(1, 16);
+    let group = PIECE * length.div_ceil(PIECE * GROUPS).max(few);
+    let of_group = |start: usize| {
         let mut sums = vec![0.0; rows.len() * rows.len()];
-        let (from, to) = (group * GROUP * PIECE, length.min((group + 1) * GROUP * PIECE));
+        let (from, to) = (start, length.min(start + group));
         for start in (from..to).step_by(PIECE) {
             let end = to.min(start + PIECE);
             wide(
@@ -154,7 +158,8 @@ fn upper_products<T: Real>(rows: &[&[T]], others: &[&[T]]) -> Vec<f64> {
         }
         sums
     };
-    let parts: Vec<Vec<f64>> = (0..groups).into_par_iter().map(of_group).collect();
+    let starts = (0..length.div_ceil(group)).into_par_iter().map(|i| i * group);
+    let parts: Vec<Vec<f64>> = starts.map(of_group).collect();
     let mut total = vec![0.0; rows.len() * rows.len()];
     for part in parts {
         total.iter_mut().zip(part).for_each(|(sum, p)| *sum += p);
@@ -162,46 +167,96 @@ fn upper_products<T: Real>(rows: &[&[T]], others: &[&[T]]) -> Vec<f64> {
     total
 }
 
-/// Adds the products of one piece to the upper triangle.
+/// Adds the products of one piece to the upper triangle: of two rows with four at a time, so that each number that is
+/// read is multiplied more than once.
 #[inline(always)]
-fn add_products<T: Real>([rows, others]: [&[&[T]]; 2], piece: std::ops::Range<usize>, sums: &mut [f64]) {
+fn add_products<T: Real>([rows, others]: [&[&[T]]; 2], piece: Range<usize>, sums: &mut [f64]) {
     let size = rows.len();
-    for i in 0..size {
-        let a = &rows[i][piece.clone()];
-        for j in i..size {
-            sums[i * size + j] += dot(a, &others[j][piece.clone()]);
+    for i in (0..size).step_by(2) {
+        match rows.get(i..i + 2) {
+            Some(pair) => add_rows::<T, 2>(pair, others, (i, &piece), sums),
+            None => add_rows::<T, 1>(&rows[i..], others, (i, &piece), sums),
         }
     }
 }
 
+/// Adds the products of `N` rows, of which the first is row `i`, with those from `i` on.
 #[inline(always)]
-fn dot<T: Real>(a: &[T], b: &[T]) -> f64 {
-    let mut lanes = [0.0; 8];
-    let (a, b) = (a.as_chunks::<8>(), b.as_chunks::<8>());
-    for (x, y) in a.0.iter().zip(b.0) {
-        for k in 0..8 {
-            lanes[k] += x[k].to_f64() * y[k].to_f64();
+fn add_rows<T: Real, const N: usize>(
+    rows: &[&[T]],
+    others: &[&[T]],
+    (i, piece): (usize, &Range<usize>),
+    sums: &mut [f64],
+) {
+    let size = others.len();
+    let a: [&[T]; N] = std::array::from_fn(|k| &rows[k][piece.clone()]);
+    let fours = i + (size - i) / 4 * 4;
+    let mut add = |j: usize, products: &[[f64; N]]| {
+        for (j, products) in (j..).zip(products) {
+            products.iter().enumerate().for_each(|(k, product)| sums[(i + k) * size + j] += product);
+        }
+    };
+    for j in (i..fours).step_by(4) {
+        add(j, &dots::<T, N, 4>(a, std::array::from_fn(|k| &others[j + k][piece.clone()])));
+    }
+    for j in fours..size {
+        add(j, &dots::<T, N, 1>(a, [&others[j][piece.clone()]]));
+    }
+}
+
+/// The products of some pieces with others of the same length.
+#[inline(always)]
+fn dots<T: Real, const A: usize, const B: usize>(a: [&[T]; A], b: [&[T]; B]) -> [[f64; A]; B] {
+    let mut lanes = [[[0.0; 8]; A]; B];
+    let (a, b) = (a.map(|a| a.as_chunks::<8>()), b.map(|b| b.as_chunks::<8>()));
+    let chunks = a[0].0.len();
+    let (whole_a, whole_b) = (a.map(|a| &a.0[..chunks]), b.map(|b| &b.0[..chunks]));
+    for c in 0..chunks {
+        let x = whole_a.map(|a| a[c].map(T::to_f64));
+        for j in 0..B {
+            let y = whole_b[j][c].map(T::to_f64);
+            for i in 0..A {
+                for k in 0..8 {
+                    lanes[j][i][k] += x[i][k] * y[k];
+                }
+            }
         }
     }
-    let rest: f64 = a.1.iter().zip(b.1).map(|(x, y)| x.to_f64() * y.to_f64()).sum();
-    rest + lanes.iter().sum::<f64>()
+    std::array::from_fn(|j| {
+        std::array::from_fn(|i| {
+            let rest: f64 = a[i].1.iter().zip(b[j].1).map(|(x, y)| x.to_f64() * y.to_f64()).sum();
+            rest + lanes[j][i].iter().sum::<f64>()
+        })
+    })
 }
 
 fn combined<T: Real>(rows: &[&[T]], weights: &[f64], length: usize) -> Vec<T> {
-    let mut sum = vec![T::zero(); length];
-    sum.par_chunks_mut(PIECE).enumerate().for_each(|(piece, sum)| {
-        let (start, end) = (piece * PIECE, piece * PIECE + sum.len());
+    let weights: Vec<T> = weights.iter().map(|&weight| T::from_f64(weight)).collect();
+    fresh(length, PIECE, |start, sum: &mut [T]| {
         wide(
             #[inline(always)]
             || {
-                for (row, &weight) in rows.iter().zip(weights) {
-                    let weight = T::from_f64(weight);
-                    sum.iter_mut().zip(&row[start..end]).for_each(|(s, &v)| *s += weight * v);
+                for (rows, weights) in rows.chunks(4).zip(weights.chunks(4)) {
+                    add_weighted(sum, rows, weights, start);
                 }
             },
         );
-    });
-    sum
+    })
+}
+
+/// Adds some rows from `start` on: four of them in one pass over the sum, which changes no bit.
+#[inline(always)]
+fn add_weighted<T: Real>(sum: &mut [T], rows: &[&[T]], weights: &[T], start: usize) {
+    if let (&[a, b, c, d], &[p, q, r, s]) = (rows, weights) {
+        let [a, b, c, d] = [a, b, c, d].map(|row| &row[start..start + sum.len()]);
+        for (i, sum) in sum.iter_mut().enumerate() {
+            *sum = *sum + p * a[i] + q * b[i] + r * c[i] + s * d[i];
+        }
+        return;
+    }
+    for (row, &weight) in rows.iter().zip(weights) {
+        sum.iter_mut().zip(&row[start..]).for_each(|(s, &v)| *s += weight * v);
+    }
 }
 
 #[cfg(test)]

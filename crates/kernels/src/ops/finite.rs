@@ -44,6 +44,12 @@ fn finite<T: Real>(x: &[T]) -> bool {
 fn all<T: Real>(x: &[T]) -> bool {
     wide(
         #[inline(always)]
-        || x.iter().fold(true, |all, x| all & x.is_finite()),
+        || {
+            let (chunks, rest) = x.as_chunks::<16>();
+            let mut odd = [T::zero(); 16];
+            // 0 · x is 0 for a finite number and NaN for every other, and a sum keeps a NaN.
+            chunks.iter().for_each(|x| (0..16).for_each(|k| odd[k] += x[k] * T::zero()));
+            odd.iter().chain(rest).all(|x| x.is_finite())
+        },
     )
 }

@@ -10,7 +10,7 @@ use super::host::Real;
 /// A vector of `len` values that `f(start, values)` computes in parallel, `chunk` at a time from place `start` on.
 ///
 /// Every chunk is zero when `f` gets it, and is so only just: what is written over it is still in the cache.
-pub(super) fn fresh<T: Real>(len: usize, chunk: usize, f: impl Fn(usize, &mut [T]) + Sync) -> Vec<T> {
+pub(crate) fn fresh<T: Real>(len: usize, chunk: usize, f: impl Fn(usize, &mut [T]) + Sync) -> Vec<T> {
     fresh_beside(len, chunk, f).0
 }
 

@@ -56,7 +56,7 @@ mod dropout;
 mod embedding;
 mod experts;
 mod finite;
-mod fresh;
+pub(crate) mod fresh;
 mod gradient;
 mod group_norm;
 pub(crate) mod host;
