@@ -10,10 +10,10 @@
 #![allow(unsafe_code)]
 
 use std::arch::x86_64::{
-    __m512, __mmask16, _mm512_add_ps, _mm512_castpd_ps, _mm512_castps_pd, _mm512_fmadd_ps, _mm512_load_ps,
-    _mm512_mask_storeu_ps, _mm512_maskz_loadu_ps, _mm512_max_ps, _mm512_set1_ps, _mm512_setzero_ps,
-    _mm512_shuffle_f32x4, _mm512_store_ps, _mm512_unpackhi_pd, _mm512_unpackhi_ps, _mm512_unpacklo_pd,
-    _mm512_unpacklo_ps,
+    __m512, __mmask16, _MM_HINT_T1, _mm_prefetch, _mm512_add_ps, _mm512_castpd_ps, _mm512_castps_pd,
+    _mm512_fmadd_ps, _mm512_load_ps, _mm512_mask_storeu_ps, _mm512_maskz_loadu_ps, _mm512_max_ps,
+    _mm512_set1_ps, _mm512_setzero_ps, _mm512_shuffle_f32x4, _mm512_store_ps, _mm512_unpackhi_pd,
+    _mm512_unpackhi_ps, _mm512_unpacklo_pd, _mm512_unpacklo_ps,
 };
 use std::cell::RefCell;
 use std::ops::Range;
@@ -120,7 +120,10 @@ fn serial(sums: Sums<'_>, mut out: MatrixMut<'_, f32>, [a, b]: [Matrix<'_, f32>;
                     let some = left..columns.min(left + ROWS);
                     let from = Along { values: &b.values[left * b.step[1] + first..], step: b.step[1] };
                     let factor = side_by_side_rows(rows_of_b, from, [some.len(), along.len()]);
+                    let mut next = ahead(b, some.end..columns.min(some.end + ROWS), &along);
+                    let share = next.len().div_ceil(block.len().div_ceil(PANEL));
                     for (panel, rows) in packed.chunks(step * WIDE).zip(panels(&block)) {
+                        next.by_ref().take(share).for_each(|line| _mm_prefetch::<_MM_HINT_T1>(line));
                         let panel = &panel[..along.len() * rows.len().div_ceil(LANES)];
                         write(Sums { onto, end }, &mut out, [rows, some.clone()], (factor, panel));
                     }
@@ -139,6 +142,19 @@ fn side_by_side_rows<'a>(place: &'a mut Vec<f32>, from: Along<'_>, [rows, column
         to[..columns].copy_from_slice(&from.values[row * from.step..][..columns]);
     }
     Along { values: place, step }
+}
+
+/// The cache lines of what is copied next, which come from further away than anything else here.
+fn ahead<'a>(
+    b: Matrix<'a, f32>,
+    rows: Range<usize>,
+    along: &Range<usize>,
+) -> impl ExactSizeIterator<Item = *const i8> + use<'a> {
+    let (lines, first) = (along.len().div_ceil(LANES), along.start);
+    (0..rows.len() * lines).map(move |i| {
+        let place = (rows.start + i / lines) * b.step[1] + first + i % lines * LANES;
+        b.values.as_ptr().wrapping_add(place).cast()
+    })
 }
 
 /// Some rows, as many at a time as a panel has.
