@@ -238,6 +238,11 @@ impl Balance {
             Gradients::Representation(_) if *schedule != Schedule::Joint => {
                 refuse("schedule", "joint where representation gradients are balanced", "alternating")
             }
+            Gradients::Parameters(method) | Gradients::Representation(method)
+                if self.heads == Heads::Weighted && !method.weighs() =>
+            {
+                refuse("heads", "unit where the aggregator has no weights", "weighted")
+            }
             Gradients::Representation(method) if method.remembers_coordinates() => {
                 let expected = "without memory of coordinates where representation gradients are balanced";
                 refuse("method", expected, "one with it")

@@ -75,6 +75,10 @@ impl DbMtl {
 }
 
 impl Aggregator for DbMtl {
+    fn weighs(&self) -> bool {
+        self.beta == 0.0
+    }
+
     fn remembers_coordinates(&self) -> bool {
         self.beta > 0.0
     }

@@ -94,6 +94,10 @@ impl ExcessMtl {
 }
 
 impl Aggregator for ExcessMtl {
+    fn weighs(&self) -> bool {
+        true
+    }
+
     fn remembers_coordinates(&self) -> bool {
         true
     }
