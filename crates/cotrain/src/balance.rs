@@ -112,9 +112,10 @@ impl Balance {
     ///
     /// What is compared is the features that at least two tasks reach: for hard sharing the features, for a model that
     /// hands out several shared tensors all of them together. Features of one task alone get that task's gradient by its
-    /// weight, or as it is where the aggregator has no weights; so do shared parameters that a head uses. A step
-    /// refuses features of which no two tasks share any, and a trunk without shared parameters; a schedule that holds
-    /// the trunk is refused when the step is built.
+    /// weight, or as it is where the aggregator has no weights; so do shared parameters that a head uses. The aggregator has
+    /// the features at hand ([`Jacobian::features`](taskweave_loss::Jacobian::features)). A step refuses features of which
+    /// no two tasks share any, and a trunk without shared parameters; a schedule that holds the trunk is refused when the
+    /// step is built.
     pub fn representation(aggregator: Box<dyn Aggregator>) -> Self {
         Self::of(Gradients::Representation(aggregator))
     }
@@ -237,6 +238,11 @@ impl Balance {
             }
             Gradients::Representation(_) if *schedule != Schedule::Joint => {
                 refuse("schedule", "joint where representation gradients are balanced", "alternating")
+            }
+            Gradients::Parameters(method) | Gradients::Representation(method)
+                if self.heads == Heads::Weighted && !method.weighs() =>
+            {
+                refuse("heads", "unit where the aggregator has no weights", "weighted")
             }
             Gradients::Representation(method) if method.remembers_coordinates() => {
                 let expected = "without memory of coordinates where representation gradients are balanced";

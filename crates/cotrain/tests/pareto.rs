@@ -255,3 +255,30 @@ fn images_get_the_preference_as_channels() {
     let taken = taken.share(&Named::new([("image", seen["up"].clone())]).unwrap(), Mode::Eval);
     assert!(matches!(taken, Err(Error::Name { .. })));
 }
+
+/// Who sees the preference computes features for the tasks at hand only, as the model inside does.
+#[test]
+fn a_conditioned_model_computes_what_is_asked_for() {
+    struct Parts;
+    impl Model for Parts {
+        fn tasks(&self) -> Vec<String> {
+            TASKS.map(String::from).into()
+        }
+        fn share(&self, inputs: &Named<Tensor>, mode: Mode<'_>) -> Result<Named<Tensor>> {
+            self.share_for(&self.tasks(), inputs, mode)
+        }
+        fn share_for(&self, tasks: &[String], inputs: &Named<Tensor>, _: Mode<'_>) -> Result<Named<Tensor>> {
+            Named::new(tasks.iter().map(|task| (task.clone(), inputs["seen"].clone())))
+        }
+        fn heads(&self, features: &Named<Tensor>, _: Mode<'_>) -> Result<Named<Tensor>> {
+            Ok(features.clone())
+        }
+    }
+    let shared = Preference::new(TASKS).unwrap();
+    shared.set(&preference(1.0, 3.0)).unwrap();
+    let model = Conditioned::new(Parts, &shared, Place::View("seen".into()));
+    let inputs = Named::new([("x", Tensor::zeros((1, 1), DType::F64, &Device::Cpu).unwrap())]).unwrap();
+    let found = model.share_for(&["down".into()], &inputs, Mode::Eval).unwrap();
+    assert_eq!(found.names().collect::<Vec<_>>(), ["down"]);
+    assert_eq!(found["down"].to_vec2::<f64>().unwrap(), [[0.25, 0.75]]);
+}

@@ -31,6 +31,7 @@ use crate::Gramian;
 pub struct Jacobian {
     rows: Named<Named<Gradient>>,
     losses: Option<Vec<f64>>,
+    features: Option<Named<Tensor>>,
 }
 
 impl Jacobian {
@@ -66,7 +67,7 @@ impl Jacobian {
                 None => Ok(param.var.zeros_like()?.into()),
             })
         })?;
-        Ok(Self { rows, losses: None })
+        Ok(Self { rows, losses: None, features: None })
     }
 
     /// A Jacobian from rows of named blocks.
@@ -79,7 +80,7 @@ impl Jacobian {
         if let Some(first) = rows.values().next() {
             rows.iter().try_for_each(|(task, row)| matching(task, first, row))?;
         }
-        Ok(Self { rows, losses: None })
+        Ok(Self { rows, losses: None, features: None })
     }
 
     /// The same with the losses that the rows are the gradients of, for methods that weigh by losses too.
@@ -113,6 +114,42 @@ impl Jacobian {
         Ok(Self { losses: Some(losses), ..self })
     }
 
+    /// The same with the features that the blocks are the gradients of, for methods that look at both: gradients at a layer
+    /// of the representation, one sample after the other.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`] for a block without features, [`Error::Shape`] for features of another shape than their block or
+    /// without a batch.
+    ///
+    /// # Example
+    /// ```
+    /// use candle_core::{Device, Tensor};
+    /// use taskweave_kernels::Named;
+    /// use taskweave_loss::Jacobian;
+    /// let tensor = || Tensor::new(&[[1.0, -2.0]], &Device::Cpu);
+    /// let row = Named::new([("features", tensor()?.into())])?;
+    /// let jacobian = Jacobian::new(Named::new([("class", row)])?)?;
+    /// assert!(jacobian.features().is_none());
+    /// let jacobian = jacobian.with_features(Named::new([("features", tensor()?)])?)?;
+    /// assert_eq!(jacobian.features().map(Named::len), Some(1));
+    /// # Ok::<(), taskweave_kernels::Error>(())
+    /// ```
+    pub fn with_features(self, features: Named<Tensor>) -> Result<Self> {
+        for (name, block) in self.rows.values().next().into_iter().flat_map(Named::iter) {
+            let (found, shape) = (features.require("features", name)?, block.shape());
+            if *found.shape() != shape || shape.rank() == 0 {
+                let expected = format!("{:?}, [batch, …] as the gradient", shape.dims());
+                return Err(Error::shape(format!("features `{name}`"), expected, found.dims()));
+            }
+        }
+        Ok(Self { features: Some(features), ..self })
+    }
+
+    /// The features that the blocks are the gradients of, `[batch, …]`; nothing for gradients of parameters.
+    pub fn features(&self) -> Option<&Named<Tensor>> {
+        self.features.as_ref()
+    }
+
     /// The losses that the rows are the gradients of, in row order, where they are known.
     pub fn losses(&self) -> Option<&[f64]> {
         self.losses.as_deref()
@@ -143,7 +180,7 @@ impl Jacobian {
         let rows = self.rows.try_map(|_, row| {
             Named::new(row.iter().filter(|(name, _)| wanted(name)).map(|(name, block)| (name, block.clone())))
         })?;
-        Ok(Self { rows, losses: self.losses.clone() })
+        Ok(Self { rows, ..self.clone() })
     }
 
     /// The gradient of each task, by parameter.

@@ -124,6 +124,34 @@ fn signs_are_drawn_by_their_share() {
     assert!((share - 0.75).abs() < 0.015, "{share}");
 }
 
+/// Two samples of two features by hand. Summed over the samples with the signs of A, feature 1 has −2 of task a and 4 of task b,
+/// so that b remains with the share 2/3; feature 2 has 2 of a and nothing of b. Without the features all values are positive.
+#[test]
+fn of_features_the_sign_is_that_of_the_features_times_the_gradients() {
+    let tensor = |x: [[f64; 2]; 2]| Tensor::new(&x, &Device::Cpu).unwrap();
+    let row = |x| Named::new([("v", Gradient::from(tensor(x)))]).unwrap();
+    let rows = Named::new([("a", row([[1.0, 2.0], [3.0, 4.0]])), ("b", row([[5.0, 1.0], [1.0, 1.0]]))]);
+    let jacobian = Jacobian::new(rows.unwrap()).unwrap();
+    let features = Named::new([("v", tensor([[1.0, -2.0], [-1.0, 3.0]]))]).unwrap();
+    let seen = jacobian.clone().with_features(features).unwrap();
+    let mut of_b = 0;
+    for seed in 0..300 {
+        let text = format!(r#"{{"name": "graddrop", "leak": 0.5, "seed": {seed}}}"#);
+        let found = numbers(&build(&text).aggregate(&seen).unwrap().gradient);
+        // What is dropped passes by half.
+        let (a, b) = ([3.5, 2.5, 3.5, 4.5], [5.5, 2.5, 2.5, 4.5]);
+        assert!(found == a || found == b, "{found:?}");
+        of_b += usize::from(found == b);
+        assert_eq!(numbers(&build(&text).aggregate(&jacobian).unwrap().gradient), [6.0, 3.0, 4.0, 5.0]);
+    }
+    assert!((170..230).contains(&of_b), "{of_b}");
+    for shape in [(1, 2), (2, 1)] {
+        let other = Tensor::zeros(shape, DType::F64, &Device::Cpu).unwrap();
+        let error = jacobian.clone().with_features(Named::new([("v", other)]).unwrap()).unwrap_err();
+        assert!(error.to_string().starts_with("features `v`: expected shape [2, 2]"), "{error}");
+    }
+}
+
 #[test]
 fn what_is_unknown_or_missing_is_named() {
     let jacobian = jacobian(0, DType::F64);

@@ -1,5 +1,6 @@
 //! What a method asks of several gradients, and what it makes of them.
 
+use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 use taskweave_kernels::autograd::Gradient;
 use taskweave_kernels::optim::IntoGradient;
@@ -15,6 +16,11 @@ pub(crate) trait Rows {
 
     /// The rows themselves, with the same blocks in each.
     fn rows(&mut self) -> Result<Named<Named<Gradient>>>;
+
+    /// The features that the rows are the gradients of, `[batch, …]` by block; nothing where they are those of parameters.
+    fn features(&self) -> Option<Named<Tensor>> {
+        None
+    }
 
     /// Σ wᵢ rᵢ.
     fn combined(&mut self, weights: &[f64]) -> Result<Named<Gradient>>;
@@ -145,6 +151,10 @@ impl Objectives<'_> {
         };
         let divisors = normalize.divisors(&norms, self.losses)?;
         let jacobian = self.scaled_rows(&found, &divisors)?.with_losses(self.losses.clone())?;
+        let jacobian = match rows.features() {
+            Some(features) => jacobian.with_features(features)?,
+            None => jacobian,
+        };
         let Aggregated { gradient, weights } = aggregator.aggregate(&jacobian)?;
         let gradient = gradient.try_map(|_, block| times(block, factor))?;
         let weight = |i: usize| weights.as_ref().and_then(|weights| weights.get(i)).copied().unwrap_or(1.0);

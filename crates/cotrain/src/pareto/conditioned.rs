@@ -60,14 +60,9 @@ impl Conditioned {
         let rows = row.to_device(like.device())?.unsqueeze(0)?;
         Ok(rows.broadcast_as((like.dim(0)?, numbers.len()))?.contiguous()?)
     }
-}
 
-impl Model for Conditioned {
-    fn tasks(&self) -> Vec<String> {
-        self.model.tasks()
-    }
-
-    fn share(&self, inputs: &Named<Tensor>, mode: Mode<'_>) -> Result<Named<Tensor>> {
+    /// The inputs with the preference among them.
+    fn seen(&self, inputs: &Named<Tensor>) -> Result<Named<Tensor>> {
         let mut seen = inputs.clone();
         match &self.place {
             Place::View(view) => {
@@ -95,7 +90,21 @@ impl Model for Conditioned {
                 *x = Tensor::cat(&[&*x, &rows.broadcast_as(shape)?.contiguous()?], 1)?;
             }
         }
-        self.model.share(&seen, mode)
+        Ok(seen)
+    }
+}
+
+impl Model for Conditioned {
+    fn tasks(&self) -> Vec<String> {
+        self.model.tasks()
+    }
+
+    fn share(&self, inputs: &Named<Tensor>, mode: Mode<'_>) -> Result<Named<Tensor>> {
+        self.model.share(&self.seen(inputs)?, mode)
+    }
+
+    fn share_for(&self, tasks: &[String], inputs: &Named<Tensor>, mode: Mode<'_>) -> Result<Named<Tensor>> {
+        self.model.share_for(tasks, &self.seen(inputs)?, mode)
     }
 
     fn heads(&self, features: &Named<Tensor>, mode: Mode<'_>) -> Result<Named<Tensor>> {

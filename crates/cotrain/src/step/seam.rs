@@ -139,6 +139,10 @@ impl Rows for AtSeam<'_> {
         Ok(self.form()?.rows().clone())
     }
 
+    fn features(&self) -> Option<Named<Tensor>> {
+        Some(self.cuts.copies.map(|_, copy| copy.var.as_detached_tensor()))
+    }
+
     fn combined(&mut self, weights: &[f64]) -> Result<Named<Gradient>> {
         match &self.formed {
             Some(jacobian) => jacobian.combined(weights),

@@ -78,9 +78,18 @@ fn weighted_heads_need_weights() {
     let weighted = |balance: Balance| builder(0.0).0.balance(balance.heads(Heads::Weighted)).build();
     let error = weighted(Balance::default()).err().unwrap();
     assert_eq!(error.to_string(), "heads: expected unit where no gradients are balanced, found weighted");
-    let mut step = weighted(four::of("parameters", r#"{"name": "graddrop"}"#)).unwrap();
-    let error = step.step(&batch(0, 8)).unwrap_err();
-    assert!(error.to_string().contains("unit where the aggregator has no weights"), "{error}");
+    for gradients in ["parameters", "representation"] {
+        for method in [
+            r#"{"name": "graddrop"}"#,
+            r#"{"name": "trimmed_mean", "trim": 0}"#,
+            r#"{"name": "per_group", "of": {"name": "mean"}}"#,
+        ] {
+            let error = weighted(four::of(gradients, method)).err().unwrap();
+            let expected = "heads: expected unit where the aggregator has no weights, found weighted";
+            assert_eq!(error.to_string(), expected, "{method}");
+        }
+        assert!(weighted(four::of(gradients, r#"{"name": "db_mtl", "beta": 0.0}"#)).is_ok());
+    }
 }
 
 /// Layers so wide for so few samples that the products of their gradients are cheaper than the gradients, against the rows

@@ -8,7 +8,7 @@ use taskweave_heads::{
 };
 use taskweave_kernels::{Error, Named, Owner, Result};
 use taskweave_loss::criterion::Mse;
-use taskweave_loss::{Jacobian, WeightingConfig, mean_loss};
+use taskweave_loss::{AggregatorConfig, Jacobian, WeightingConfig, mean_loss};
 
 use super::four::{TASKS, batch, close, of, on, params, part, step, with_tasks, without_memory};
 use super::small::{all_values, values};
@@ -100,6 +100,24 @@ fn coordinates_are_those_of_the_features() {
     let expected = descended(&params, &features, &cotangent.unwrap());
     assert_eq!(step.step(&batch(0, 8)).unwrap().aggregated, None);
     close("trimmed mean", &values(&params, &Owner::Shared), &expected, 1e-12);
+}
+
+/// Of each feature, the gradients of the tasks whose products with the sign of the feature have the drawn sign in sum.
+#[test]
+fn graddrop_looks_at_the_signs_of_the_features() {
+    let text = r#"{"name": "graddrop", "leak": 0.25, "seed": 4}"#;
+    let (mut step, params) = step(of("representation", text));
+    let (features, jacobian) = explicit(&step, &batch(0, 8));
+    let drop = |jacobian: &Jacobian| {
+        let mut method = serde_json::from_str::<AggregatorConfig>(text).unwrap().build().unwrap();
+        method.aggregate(jacobian).unwrap().gradient["features"].clone().into_dense().unwrap()
+    };
+    let seen = Named::new([("features", features.detach())]).unwrap();
+    let cotangent = drop(&jacobian.clone().with_features(seen).unwrap());
+    let expected = descended(&params, &features, &cotangent);
+    step.step(&batch(0, 8)).unwrap();
+    close("graddrop", &values(&params, &Owner::Shared), &expected, 1e-12);
+    assert_ne!(cotangent.to_vec2::<f64>().unwrap(), drop(&jacobian).to_vec2::<f64>().unwrap());
 }
 
 /// A model with everything at its seam: features that two tasks share, features of one task, a task's own layer in the

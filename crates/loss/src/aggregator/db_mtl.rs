@@ -75,6 +75,10 @@ impl DbMtl {
 }
 
 impl Aggregator for DbMtl {
+    fn weighs(&self) -> bool {
+        self.beta == 0.0
+    }
+
     fn remembers_coordinates(&self) -> bool {
         self.beta > 0.0
     }
@@ -119,12 +123,11 @@ fn longest(lengths: &[f64]) -> Vec<f64> {
 
 impl Stateful for DbMtl {
     fn save(&self) -> Result<State> {
-        Ok(State { tensors: self.memory.save()?, ..State::of(&self.seen)? })
+        self.memory.save(&self.seen)
     }
 
     fn restore(&mut self, state: &State) -> Result<()> {
-        let (seen, memory) = (state.read("db_mtl")?, Memory::restored("db_mtl", &state.tensors)?);
-        (self.seen, self.memory) = (seen, memory);
+        (self.seen, self.memory) = Memory::restored("db_mtl", state)?;
         Ok(())
     }
 }

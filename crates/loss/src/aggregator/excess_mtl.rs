@@ -94,6 +94,10 @@ impl ExcessMtl {
 }
 
 impl Aggregator for ExcessMtl {
+    fn weighs(&self) -> bool {
+        true
+    }
+
     fn remembers_coordinates(&self) -> bool {
         true
     }
@@ -145,12 +149,11 @@ impl Pass for Squares {
 
 impl Stateful for ExcessMtl {
     fn save(&self) -> Result<State> {
-        Ok(State { tensors: self.memory.save()?, ..State::of(&self.seen)? })
+        self.memory.save(&self.seen)
     }
 
     fn restore(&mut self, state: &State) -> Result<()> {
-        let (seen, memory) =
-            (state.read::<Seen>("excess_mtl")?, Memory::restored("excess_mtl", &state.tensors)?);
+        let (seen, memory): (Seen, _) = Memory::restored("excess_mtl", state)?;
         if seen.scale.len() != seen.logits.len() {
             return Err(Error::state("excess_mtl", "as many scales as weights", seen.scale.len()));
         }

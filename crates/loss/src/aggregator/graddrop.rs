@@ -3,24 +3,30 @@
 //! For the values g₁ … g_m of a coordinate,
 //!     P = ½ (1 + Σ gᵢ / Σ |gᵢ|),   u ~ U(0, 1)
 //!     d = Σ of the positive gᵢ where u < P, of the negative gᵢ otherwise.
-//! Cost: one pass over the rows and one random number per coordinate, drawn from (seed, step, block, piece). Guarantees: where all signs agree nothing is dropped. Not: any
-//! about a step.
-//! Variants: on the gradients of shared parameters; the paper also has it at a layer of the representation, with the
-//! sign of the inputs multiplied in. `leak` lets the share of every dropped value through.
+//! At a layer of the representation, with the features A of a batch and the gradients Gᵢ of them, both [batch, …],
+//!     gᵢ = Σ over the batch of sign(A) ∘ Gᵢ
+//! is what the sign is drawn by, one for each feature of the layer: the Gᵢ of a feature remain for all samples together, those
+//! of the tasks whose gᵢ has the drawn sign. Cost: one pass over the rows and one random number per coordinate, drawn from
+//! (seed, step, block, piece). Guarantees: where all signs agree nothing is dropped. Not: any about a step.
+//! Variants: where the features are known ([`Jacobian::features`]) that of the paper's algorithm 1, with f(P) = P; else the
+//! one that the paper has for shared parameters. `leak` lets the share of every dropped value through; the paper has one
+//! for each task.
 //! Reference: Chen et al., "Just Pick a Sign: Optimizing Deep Multitask Models with Gradient Sign Dropout", NeurIPS 2020,
 //! algorithm 1, <https://arxiv.org/abs/2010.06808>.
 
+use candle_core::{DType, Tensor};
 use rand::RngCore;
 use serde::{Deserialize, Serialize};
-use taskweave_kernels::{Error, Result, Rng, State, Stateful};
+use taskweave_kernels::autograd::Gradient;
+use taskweave_kernels::{Error, Named, Result, Rng, State, Stateful};
 
 use super::{
     Aggregated, Aggregator,
-    pieces::{Number, Pass, Piece, run},
+    pieces::{Check, Number, Pass, Piece, run},
 };
 use crate::{Jacobian, parameter};
 
-/// Sign dropout, coordinate by coordinate.
+/// Sign dropout, coordinate by coordinate, or where the features are known feature by feature.
 ///
 /// | parameter | default | range | meaning |
 /// | --- | --- | --- | --- |
@@ -59,7 +65,10 @@ impl GradDrop {
 impl Aggregator for GradDrop {
     fn aggregate(&mut self, jacobian: &Jacobian) -> Result<Aggregated> {
         let rng = Rng::new(self.seed).fork("graddrop").fork_at(self.steps);
-        let (gradient, _) = run(jacobian, None, &Signs { rng, leak: self.leak })?;
+        let gradient = match jacobian.features() {
+            Some(features) => AtLayer { rng, leak: self.leak }.gradient(jacobian, features)?,
+            None => run(jacobian, None, &Signs { rng, leak: self.leak })?.0,
+        };
         self.steps += 1;
         Ok(Aggregated { gradient, weights: None })
     }
@@ -76,8 +85,7 @@ impl Pass for Signs {
 
     fn piece<T: Number>(&self, piece: Piece<'_, T>) -> Vec<f64> {
         let count = piece.out.len();
-        let mut bytes = vec![0; 4 * count];
-        self.rng.fork_at(piece.at[0]).fork_at(piece.at[1]).fill_bytes(&mut bytes);
+        let drawn = drawn::<T>(self.rng.fork_at(piece.at[0]).fork_at(piece.at[1]), count);
         let (mut up, mut down) = (vec![T::zero(); count], vec![T::zero(); count]);
         for row in piece.rows {
             for ((up, down), value) in up.iter_mut().zip(&mut down).zip(row) {
@@ -85,13 +93,7 @@ impl Pass for Signs {
                 *down += if *value > T::zero() { T::zero() } else { *value };
             }
         }
-        let (leak, unit) = (T::from_f64(self.leak), T::from_f64(1.0 / 16_777_216.0));
-        // 24 bits, which an f32 holds: 32 would round up to 1.
-        let drawn = bytes
-            .as_chunks::<4>()
-            .0
-            .iter()
-            .map(|b| T::from_f64(f64::from(u32::from_le_bytes(*b) >> 8)) * unit);
+        let leak = T::from_f64(self.leak);
         for (((out, up), down), drawn) in piece.out.iter_mut().zip(up).zip(down).zip(drawn) {
             // ½ (1 + (up + down) / (up − down)) = up / (up − down)
             let (kept, dropped) = if drawn * (up - down) < up { (up, down) } else { (down, up) };
@@ -99,6 +101,59 @@ impl Pass for Signs {
         }
         Vec::new()
     }
+}
+
+/// The gradients of features, with those of one sign.
+struct AtLayer {
+    rng: Rng,
+    leak: f64,
+}
+
+impl AtLayer {
+    fn gradient(&self, jacobian: &Jacobian, features: &Named<Tensor>) -> Result<Named<Gradient>> {
+        run(jacobian, None, &Check)?;
+        let mut gradient = Named::default();
+        let names = jacobian.rows().values().next().into_iter().flat_map(Named::names);
+        for (at, name) in names.enumerate() {
+            let rows = jacobian.rows().try_map(|_, row| row.require("block", name)?.clone().into_dense())?;
+            let block = self.block(at as u64, &rows, features.require("features", name)?)?;
+            gradient.insert(name, Gradient::from(block))?;
+        }
+        Ok(gradient)
+    }
+
+    /// One block of all tasks, `[batch, …]`.
+    fn block(&self, at: u64, rows: &Named<Tensor>, features: &Tensor) -> Result<Tensor> {
+        // Half precision would not tell sums over a batch from each other.
+        let dtype = if features.dtype() == DType::F64 { DType::F64 } else { DType::F32 };
+        let signs = features.to_dtype(dtype)?.sign()?;
+        let sums = rows.try_map(|_, row| Ok::<_, Error>((row.to_dtype(dtype)? * &signs)?.sum(0)?))?;
+        let total = |part: fn(&Tensor) -> candle_core::Result<Tensor>| {
+            let zero = features.to_dtype(dtype)?.get(0)?.zeros_like()?;
+            sums.values().try_fold(zero, |total, sum| total + part(sum)?)
+        };
+        let (up, down) = (total(Tensor::relu)?, total(|sum| sum.neg()?.relu())?);
+        let drawn = drawn::<f64>(self.rng.fork_at(at), up.elem_count());
+        let drawn = Tensor::from_vec(drawn, up.shape(), up.device())?.to_dtype(dtype)?;
+        let positive = (drawn * (&up + down)?)?.lt(&up)?;
+        let mut gradient = features.zeros_like()?;
+        for (row, sum) in rows.values().zip(sums.values()) {
+            let kept = positive.where_cond(&sum.gt(0.0)?, &sum.lt(0.0)?)?;
+            let share = kept.to_dtype(row.dtype())?.affine(1.0 - self.leak, self.leak)?;
+            gradient = (gradient + row.broadcast_mul(&share)?)?;
+        }
+        Ok(gradient)
+    }
+}
+
+/// Numbers in [0, 1).
+fn drawn<T: Number>(mut rng: Rng, count: usize) -> Vec<T> {
+    let mut bytes = vec![0; 4 * count];
+    rng.fill_bytes(&mut bytes);
+    let unit = T::from_f64(1.0 / 16_777_216.0);
+    // 24 bits, which an f32 holds: 32 would round up to 1.
+    let number = |b: &[u8; 4]| T::from_f64(f64::from(u32::from_le_bytes(*b) >> 8)) * unit;
+    bytes.as_chunks::<4>().0.iter().map(number).collect()
 }
 
 impl Stateful for GradDrop {

@@ -1,7 +1,8 @@
 //! What an aggregator remembers of every task at every coordinate, 0 at first.
 
 use candle_core::{DType, Device, Tensor};
-use taskweave_kernels::{Error, Named, Result};
+use serde::{Serialize, de::DeserializeOwned};
+use taskweave_kernels::{Error, Named, Result, State};
 
 /// Numbers of every task, block by block.
 #[derive(Debug, Clone, Default)]
@@ -47,20 +48,22 @@ impl Memory {
         Ok(kept)
     }
 
-    /// One tensor per block, `[tasks, numbers]`.
-    pub(super) fn save(&self) -> Result<Named<Tensor>> {
-        self.blocks.try_map(|_, kept| {
+    /// The state of a method that has this memory and has seen `seen`: one tensor per block, `[tasks, numbers]`.
+    pub(super) fn save(&self, seen: &impl Serialize) -> Result<State> {
+        let tensors = self.blocks.try_map(|_, kept| {
             let dims = kept.dims();
-            Ok(match kept {
+            Ok::<_, Error>(match kept {
                 Kept::F32(rows) => Tensor::from_vec(rows.concat(), &dims, &Device::Cpu)?,
                 Kept::F64(rows) => Tensor::from_vec(rows.concat(), &dims, &Device::Cpu)?,
             })
-        })
+        })?;
+        Ok(State { tensors, ..State::of(seen)? })
     }
 
-    /// What was saved of a method that the error names.
-    pub(super) fn restored(method: &str, tensors: &Named<Tensor>) -> Result<Self> {
-        let blocks = tensors.try_map(|name, tensor| match (tensor.rank(), tensor.dtype()) {
+    /// What a method that the error names has seen, and its memory.
+    pub(super) fn restored<S: DeserializeOwned>(method: &str, state: &State) -> Result<(S, Self)> {
+        let seen = state.read(method)?;
+        let blocks = state.tensors.try_map(|name, tensor| match (tensor.rank(), tensor.dtype()) {
             (2, DType::F32) => Ok(Kept::F32(tensor.to_vec2()?)),
             (2, DType::F64) => Ok(Kept::F64(tensor.to_vec2()?)),
             (_, dtype) => {
@@ -68,7 +71,7 @@ impl Memory {
                 Err(Error::state(method, "[tasks, numbers] of F32 or F64 per block", found))
             }
         })?;
-        Ok(Self { blocks })
+        Ok((seen, Self { blocks }))
     }
 }
 

@@ -111,12 +111,11 @@ fn times(upper: &[f64], x: &[f64]) -> Vec<f64> {
 
 impl Stateful for MoCo {
     fn save(&self) -> Result<State> {
-        Ok(State { tensors: self.memory.save()?, ..State::of(&self.seen)? })
+        self.memory.save(&self.seen)
     }
 
     fn restore(&mut self, state: &State) -> Result<()> {
-        let (seen, memory) = (state.read("moco")?, Memory::restored("moco", &state.tensors)?);
-        (self.seen, self.memory) = (seen, memory);
+        (self.seen, self.memory) = Memory::restored("moco", state)?;
         Ok(())
     }
 }

@@ -60,6 +60,12 @@ pub trait Aggregator: Send + Stateful {
         None
     }
 
+    /// Whether its gradient is at every step a sum of the tasks' gradients by weights that it reports, which the tasks' heads
+    /// can then have as well.
+    fn weighs(&self) -> bool {
+        false
+    }
+
     /// Whether it remembers something of every coordinate, which then has to mean the same at every step: a parameter does,
     /// a feature of the samples of a batch does not.
     fn remembers_coordinates(&self) -> bool {

@@ -41,6 +41,8 @@ pub struct PerGroup {
     of: WeightingConfig,
     groups: Vec<String>,
     weightings: Named<Box<dyn Weighting>>,
+    /// What the weightings of groups that are yet to come are to be told.
+    preference: Option<Named<f64>>,
 }
 
 /// The parameters of [`PerGroup`] in a configuration.
@@ -79,7 +81,16 @@ impl PerGroup {
     pub fn new(of: WeightingConfig, groups: Vec<String>) -> Result<Self> {
         of.build()?;
         Named::new(groups.iter().map(|group| (group.as_str(), ())))?;
-        Ok(Self { of, groups, weightings: Named::default() })
+        Ok(Self { of, groups, weightings: Named::default(), preference: None })
+    }
+
+    /// A weighting for a group without one.
+    fn fresh(&self) -> Result<Box<dyn Weighting>> {
+        let mut weighting = self.of.build()?;
+        if let Some(preference) = &self.preference {
+            weighting.prefer(preference)?;
+        }
+        Ok(weighting)
     }
 
     fn group_of<'a>(&'a self, block: &'a str) -> Result<&'a str> {
@@ -113,7 +124,7 @@ impl Aggregator for PerGroup {
         let mut gradient = Named::default();
         for (group, blocks) in self.grouped(jacobian)?.iter() {
             if !self.weightings.contains(group) {
-                self.weightings.insert(group, self.of.build()?)?;
+                self.weightings.insert(group, self.fresh()?)?;
             }
             let part = jacobian.blocks_where(|block| blocks.iter().any(|name| name == block))?;
             let weights = self.weightings.require_mut("group", group)?.weights(&part.gramian()?)?;
@@ -122,6 +133,14 @@ impl Aggregator for PerGroup {
             }
         }
         Ok(Aggregated { gradient: gradient.sorted(), weights: None })
+    }
+
+    fn prefer(&mut self, preference: &Named<f64>) -> Result<()> {
+        // A weighting that refuses it does so before any other has changed.
+        self.of.build()?.prefer(preference)?;
+        self.weightings.values_mut().try_for_each(|weighting| weighting.prefer(preference))?;
+        self.preference = Some(preference.clone());
+        Ok(())
     }
 }
 
@@ -144,7 +163,7 @@ impl Stateful for PerGroup {
             let own = |name: &str| name.strip_prefix(&format!("{i}.")).map(String::from);
             let tensors =
                 state.tensors.iter().filter_map(|(name, tensor)| Some((own(name)?, tensor.clone())));
-            let mut weighting = self.of.build()?;
+            let mut weighting = self.fresh()?;
             weighting.restore(&State { values, tensors: Named::new(tensors)? })?;
             weightings.insert(group, weighting)?;
         }

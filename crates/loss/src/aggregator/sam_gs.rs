@@ -6,8 +6,9 @@
 //!     d = Σ gᵢ n̄ / ‖gᵢ‖   with the mean length n̄,
 //! otherwise d = Σ gᵢ ∘ |m̂ᵢ| / √v̂, coordinate by coordinate. Cost: two to three passes over rows and memory of the size of
 //! all rows. Guarantees: in the first case every task has the same length in d.
-//! Variants: as the authors' code for v, whose 1e-8 is added at every step. A gradient of 0 gets the weight 0; one task is
-//! similar to itself.
+//! Variants: as the authors' code, whose 1e-8 is added to v at every step and whose momentum of every task starts at 0; there
+//! a gradient of 0 or a task alone leads to NaN, while here a gradient of 0 gets the weight 0, two of them are alike, and one
+//! task is similar to itself.
 //! Reference: Borsani et al., "Gradient Similarity Surgery in Multi-Task Deep Learning", 2025,
 //! <https://arxiv.org/abs/2506.06130>.
 
@@ -115,12 +116,11 @@ impl Pass for Modulated {
 
 impl Stateful for SamGs {
     fn save(&self) -> Result<State> {
-        Ok(State { tensors: self.memory.save()?, ..State::of(&self.seen)? })
+        self.memory.save(&self.seen)
     }
 
     fn restore(&mut self, state: &State) -> Result<()> {
-        let (seen, memory) = (state.read("sam_gs")?, Memory::restored("sam_gs", &state.tensors)?);
-        (self.seen, self.memory) = (seen, memory);
+        (self.seen, self.memory) = Memory::restored("sam_gs", state)?;
         Ok(())
     }
 }
@@ -155,5 +155,33 @@ impl TryFrom<Fields> for SamGs {
 impl From<SamGs> for Fields {
     fn from(method: SamGs) -> Self {
         method.fields
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{Device, Tensor};
+    use taskweave_kernels::Named;
+
+    use super::*;
+
+    #[test]
+    fn momentum_of_two_steps_modulates_the_gradients() {
+        let mut method = SamGs::try_from(Fields { beta1: 0.5, beta2: 0.5, gamma: 0.5 }).unwrap();
+        let mut step = |a: f64, b: f64| {
+            let row =
+                |x: [f64; 2]| Named::new([("x", Tensor::new(&x, &Device::Cpu).unwrap().into())]).unwrap();
+            let rows = Named::new([("a", row([a, 0.0])), ("b", row([0.0, b]))]).unwrap();
+            let found = method.aggregate(&Jacobian::new(rows).unwrap()).unwrap();
+            assert_eq!(found.weights, None);
+            found.gradient["x"].clone().into_dense().unwrap().to_vec1::<f64>().unwrap()
+        };
+        // φ = 4/5, 1 − φ = 1/5: m̂ = g, v̂ = 1/25, d = g² / (1/5).
+        let first = step(1.0, 2.0);
+        assert!((first[0] - 5.0).abs() < 1e-4 && (first[1] - 20.0).abs() < 1e-4, "{first:?}");
+        // φ = 1: m̂ = (¼ · 1 + ½ · 2, ¼ · 2 + ½ · 2) / ¾ = (5/3, 2), v̂ = ½ · 1/50 / ¾ = 1/75.
+        let (second, root) = (step(2.0, 2.0), 75f64.sqrt());
+        let expected = [2.0 * 5.0 / 3.0 * root, 2.0 * 2.0 * root];
+        assert!(second.iter().zip(expected).all(|(a, b)| (a / b - 1.0).abs() < 1e-5), "{second:?}");
     }
 }

@@ -33,6 +33,10 @@ impl Weighted {
 }
 
 impl Aggregator for Weighted {
+    fn weighs(&self) -> bool {
+        true
+    }
+
     fn aggregate(&mut self, jacobian: &Jacobian) -> Result<Aggregated> {
         let Some(weights) = self.weighting.without_gradients(jacobian.rows().len())? else {
             let weights = self.weighting.weights(&jacobian.gramian()?)?;

@@ -64,6 +64,10 @@ impl Within {
 }
 
 impl Aggregator for Within {
+    fn weighs(&self) -> bool {
+        true
+    }
+
     fn aggregate(&mut self, jacobian: &Jacobian) -> Result<Aggregated> {
         let seen = jacobian.blocks_where(|name| name.starts_with(&self.blocks))?;
         if seen.rows().values().next().is_some_and(Named::is_empty) {

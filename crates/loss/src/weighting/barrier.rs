@@ -8,10 +8,11 @@
 //! so that ν = max(speed − q·Σλᵢgᵢ / ‖q‖², 0). The constraint Σ λ = 1 is priced, with a penalty that keeps the rest of it
 //! well posed (an augmented Lagrangian). Each price leads to a least squares problem with non-negative unknowns, solved
 //! exactly; Σ λ grows with the price, piece by piece linearly, so that the price is found within a bracket by the false
-//! position. Where q = 0 this is MGDA.
+//! position. Where q = 0 this is MGDA. The problem is solved in units of the shortest gradient of a task, and where rounding
+//! then leaves no solution, in units of the longest.
 //! Guarantees: q·d ≥ φ; gᵢ·d ≥ ‖d‖² − νφ for every task, with equality where λᵢ > 0. The conditions hold
-//! to 1e-9 of their terms in general, and to 1e-5 where gradients are zero, equal or opposite. Not: where opposite gradients
-//! differ in length by 10⁶, rounding may leave no solution, which is an error.
+//! to 1e-9 of their terms in general, and to 1e-5 where gradients are zero, equal or opposite, also where those differ in
+//! length by 10⁶.
 //! Reference: Gong, Liu and Liu, "Automatic and Harmless Regularization with Constrained and Lexicographic Optimization: A
 //! Dynamic Barrier Approach", NeurIPS 2021; Ye et al. (FORUM), ECAI 2024, <https://arxiv.org/abs/2401.09257>.
 
@@ -54,54 +55,65 @@ pub fn barrier_weights(gramian: &Gramian, speed: f64) -> Result<(Vec<f64>, f64)>
     let Some(tasks) = gramian.len().checked_sub(1).filter(|tasks| *tasks > 0) else {
         return Err(Error::parameter("rows of a Gramian with a barrier", "at least 2", gramian.len()));
     };
-    Scaled::of(gramian, tasks, speed).solve()
+    let norms = gramian.norms();
+    let positive = |norms: &[f64], pick: fn(f64, f64) -> f64| {
+        norms.iter().copied().filter(|norm| *norm > 0.0).reduce(pick)
+    };
+    let unit = |pick| positive(&norms[..tasks], pick).or(positive(&norms[tasks..], pick)).unwrap_or(1.0);
+    let solve = |unit| Scaled::of(gramian, tasks, (speed, unit)).solve();
+    match solve(unit(f64::min)) {
+        Err(Error::NotConverged { .. }) => solve(unit(f64::max)),
+        other => other,
+    }
 }
 
-/// The problem in units of the shortest task gradient: unknowns xᵢ = λᵢ‖gᵢ‖ / least and, last, ν‖q‖ / least.
+/// The problem in units of a length: unknowns xᵢ = λᵢ‖gᵢ‖ / unit and, last, ν‖q‖ / unit.
 struct Scaled {
     cosines: Vec<Vec<f64>>,
-    /// least / ‖gᵢ‖, and last 0: Σ λ = 1 is pull·x = 1.
+    /// unit / ‖gᵢ‖, and last 0: Σ λ = 1 is pull·x = 1.
     pull: Vec<f64>,
     /// What the last unknown gains; absent where q = 0.
     gain: Option<f64>,
-    /// least / ‖q‖.
+    /// unit / ‖q‖.
     last: f64,
 }
 
 impl Scaled {
-    fn of(gramian: &Gramian, tasks: usize, speed: f64) -> Self {
+    fn of(gramian: &Gramian, tasks: usize, (speed, unit): (f64, f64)) -> Self {
         let norms = gramian.norms();
         let (of_tasks, of_last) = norms.split_at(tasks);
-        let positive = |norms: &[f64]| norms.iter().copied().filter(|norm| *norm > 0.0).reduce(f64::min);
-        let least = positive(of_tasks).or_else(|| positive(of_last)).unwrap_or(1.0);
-        let last = positive(of_last);
-        // A gradient of 0 has no unit of its own.
-        let unit = |norm: &f64| if *norm > 0.0 { *norm } else { least };
-        let units: Vec<f64> = of_tasks.iter().map(unit).chain(last).collect();
-        let pull = |(i, unit): (usize, &f64)| if i < tasks { least / unit } else { 0.0 };
+        let last = of_last.iter().copied().find(|norm| *norm > 0.0);
+        // A gradient of 0 has no length of its own.
+        let length = |norm: &f64| if *norm > 0.0 { *norm } else { unit };
+        let units: Vec<f64> = of_tasks.iter().map(length).chain(last).collect();
+        let pull = |(i, length): (usize, &f64)| if i < tasks { unit / length } else { 0.0 };
         let entry = |i: usize, j: usize| gramian[(i, j)] / units[i] / units[j];
         Self {
             cosines: (0..units.len()).map(|i| (0..units.len()).map(|j| entry(i, j)).collect()).collect(),
             pull: units.iter().enumerate().map(pull).collect(),
-            gain: last.map(|norm| speed * norm / least),
-            last: last.map_or(0.0, |norm| least / norm),
+            gain: last.map(|norm| speed * norm / unit),
+            last: last.map_or(0.0, |norm| unit / norm),
         }
     }
 
     fn solve(&self) -> Result<(Vec<f64>, f64)> {
-        let row = |(i, row): (usize, &Vec<f64>)| {
-            let mut row: Vec<f64> =
-                row.iter().zip(&self.pull).map(|(cosine, pull)| cosine + self.pull[i] * pull).collect();
-            row[i] += RIDGE;
-            row
+        let entry = |i: usize, j: usize| {
+            let ridge = if i == j { RIDGE } else { 0.0 };
+            self.cosines[i][j] + self.pull[i] * self.pull[j] + ridge
         };
-        let h: Vec<Vec<f64>> = self.cosines.iter().enumerate().map(row).collect();
+        // The unknowns once more in units of their own, such that the diagonal is 1: a short gradient has a large pull.
+        let size = self.pull.len();
+        let roots: Vec<f64> = (0..size).map(|i| entry(i, i).sqrt()).collect();
+        let row = |i: usize| (0..size).map(|j| entry(i, j) / roots[i] / roots[j]).collect();
+        let h: Vec<Vec<f64>> = (0..size).map(row).collect();
         let at = |price: f64| {
             let mut f: Vec<f64> = self.pull.iter().map(|pull| (price + 1.0) * pull).collect();
             if let (Some(gain), Some(last)) = (self.gain, f.last_mut()) {
                 *last = gain;
             }
-            let x = cone::minimum("barrier", &h, &f)?.x;
+            f.iter_mut().zip(&roots).for_each(|(f, root)| *f /= root);
+            let solved = cone::minimum("barrier", &h, &f)?.x;
+            let x: Vec<f64> = solved.iter().zip(&roots).map(|(x, root)| x / root).collect();
             let gap = 1.0 - self.pull.iter().zip(&x).map(|(pull, x)| pull * x).sum::<f64>();
             Ok(Trial { price, x, gap })
         };
@@ -250,6 +262,26 @@ mod tests {
                 rows[tasks] = vec![0.0; rank];
                 assert!(residual(&rows, speed) < 1e-5, "no barrier: {}", residual(&rows, speed));
             }
+        }
+    }
+
+    /// On a line and in three dimensions, opposed tasks and a barrier against them, by hand where it is a line.
+    #[test]
+    fn opposed_gradients_may_differ_in_length_by_any_ratio() {
+        for power in [-9, -6, -3, 3, 6, 9] {
+            let ratio = 10f64.powi(power);
+            for (q, speed) in [(ratio.sqrt(), 0.1), (ratio.sqrt(), 1.0), (-ratio, 0.1), (1.0, 0.0)] {
+                for side in [0.0, 1.0] {
+                    let rows = [vec![1.0, 0.0, 0.0], vec![-ratio, 0.0, 0.0], vec![q, side * q, 0.0]];
+                    let found = residual(&rows, speed);
+                    assert!(found < 1e-6, "{ratio:e}, {q:e}, {side}, {speed}: {found:e}");
+                }
+            }
+            // q = √ratio: the task against it makes it fall by nothing, and ν makes up for all of it.
+            let rows = [vec![1.0], vec![-ratio], vec![ratio.sqrt()]];
+            let (weights, last) = barrier_weights(&gramian(&rows), 1.0).unwrap();
+            assert!((weights[1] - 1.0).abs() < 1e-6, "{ratio:e}: {weights:?}");
+            assert!((last / (1.0 + ratio.sqrt()) - 1.0).abs() < 1e-6, "{ratio:e}: {last}");
         }
     }
 

@@ -81,6 +81,7 @@ impl Every {
     }
 }
 
+/// Weights are computed from Gramians alone, whose tasks have to be those of before: a number of tasks would not tell.
 impl Weighting for Every {
     fn weights(&mut self, gramian: &Gramian) -> Result<Vec<f64>> {
         self.last.tasks.require("Gramian", gramian.tasks())?;

@@ -6,8 +6,10 @@
 //! The solution is g̃_p + Σ zⱼg̃ⱼ with z ≥ 0 from one non-negative least squares problem in the matrix of cosines. Guarantees:
 //! every secondary task gains, whatever the scale of its loss; the primary direction is bent no more than that takes. Where
 //! the secondary tasks contradict each other there may be no such x, and an error says so. Not: that the primary task gains.
-//! Variants: as the paper; the length of d is that of g_p. A gradient of 0 takes no part and gets the weight 0; where it is
-//! that of the primary task, all weights are 0.
+//! Variants: as the paper's algorithm 1, with its length ‖g_p‖ of d and its halt where g_p = 0, in three points apart: the
+//! paper adds 1e-8 to nᵢ², which here would tie the method to the units of the losses; it drops all constraints of a step that
+//! has no solution, where this is an error; and it takes the first task for the primary one. A gradient of 0 takes no part
+//! and gets the weight 0.
 //! Reference: Varam and AlHajri, "Not All Objectives Are Born Equal: Priority-Constrained Descent for Hierarchical
 //! Multi-Objective Optimization", 2026, <https://arxiv.org/abs/2606.29521>.
 
@@ -165,5 +167,49 @@ impl TryFrom<Fields> for Pcd {
 impl From<Pcd> for Fields {
     fn from(method: Pcd) -> Self {
         method.fields
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn close(found: &[f64], expected: &[f64]) {
+        assert!(
+            found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-12),
+            "{found:?}, not {expected:?}"
+        );
+    }
+
+    #[test]
+    fn two_secondary_tasks_across_each_other_are_both_served() {
+        // cos −½ to the first task and 0 between the others, all of length 1: x = û₁ + ½ û₂ + ½ û₃, ‖x‖² = ½.
+        let rows = [[1.0, -0.5, -0.5], [-0.5, 1.0, 0.0], [-0.5, 0.0, 1.0]];
+        let weights = Pcd::new(0.0).unwrap().weights(&Gramian::new(["a", "b", "c"], &rows).unwrap()).unwrap();
+        let root = 2f64.sqrt();
+        close(&weights, &[root, root / 2.0, root / 2.0]);
+    }
+
+    #[test]
+    fn what_is_owed_is_a_share_of_the_running_length() {
+        let mut pcd = Pcd::try_from(Fields { tau: 0.5, beta: 0.5, primary: Some("a".into()) }).unwrap();
+        // cos −½; the secondary gradient grows from the length 2 to 4.
+        let gramian = |b: f64| Gramian::new(["a", "b"], &[[1.0, -b / 2.0], [-b / 2.0, b * b]]).unwrap();
+        // First all lengths are 1: z = ½ + ½ and ‖x‖² = 1 + z² − z = 1.
+        close(&pcd.weights(&gramian(2.0)).unwrap(), &[1.0, 0.5]);
+        // n² = (¼ · 4 + ½ · 16) / ¾ = 12, so that ‖g̃‖ = 2 / √3 and z = 1 / √3 + ½.
+        let z = 1.0 / 3f64.sqrt() + 0.5;
+        let length = (1.0 + z * z - z).sqrt();
+        close(&pcd.weights(&gramian(4.0)).unwrap(), &[1.0 / length, z / 4.0 / length]);
+    }
+
+    #[test]
+    fn a_primary_gradient_of_zero_halts_and_opposed_secondary_ones_are_an_error() {
+        let gramian = |rows: &[[f64; 3]; 3]| Gramian::new(["a", "b", "c"], rows).unwrap();
+        let zero = gramian(&[[0.0; 3], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]);
+        assert_eq!(Pcd::new(0.1).unwrap().weights(&zero).unwrap(), [0.0; 3]);
+        let opposed = gramian(&[[1.0, 0.0, 0.0], [0.0, 1.0, -1.0], [0.0, -1.0, 1.0]]);
+        let error = Pcd::new(0.1).unwrap().weights(&opposed).unwrap_err();
+        assert!(matches!(&error, Error::NotConverged { method, .. } if method == "pcd"), "{error}");
     }
 }

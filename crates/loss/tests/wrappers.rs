@@ -1,0 +1,155 @@
+//! What every aggregator answers beyond its gradient, one row per aggregator: a wrapper that swallows what it should hand
+//! on to the method inside is caught by its row.
+
+use candle_core::{Device, Tensor};
+use taskweave_kernels::autograd::Gradient;
+use taskweave_kernels::{Error, Named};
+use taskweave_loss::aggregator::BlockwiseConfig;
+use taskweave_loss::{Aggregator, AggregatorConfig, Gramian, Jacobian, WeightingConfig};
+
+/// An aggregator and its answers.
+struct Row {
+    text: &'static str,
+    answers: &'static [Answer],
+}
+
+#[derive(Clone, Copy, PartialEq, Debug)]
+enum Answer {
+    /// It has a weighting by whose weights alone it forms a sum.
+    Weighting,
+    /// Its gradient is always a sum by weights that it reports.
+    Weighs,
+    /// It remembers something of every coordinate.
+    Remembers,
+    /// It takes a preference, which then are its weights.
+    Prefers,
+}
+
+use Answer::*;
+
+/// The table: a new aggregator is tested by a new row.
+const ROWS: [Row; 18] = [
+    Row { text: r#"{"name": "mean"}"#, answers: &[Weighting, Weighs] },
+    Row { text: r#"{"name": "constant", "weights": [1, 1]}"#, answers: &[Weighting, Weighs, Prefers] },
+    Row {
+        text: r#"{"name": "ema", "of": {"name": "constant", "weights": [1, 1]}}"#,
+        answers: &[Weighting, Weighs, Prefers],
+    },
+    Row { text: r#"{"name": "ema", "of": {"name": "mean"}}"#, answers: &[Weighting, Weighs] },
+    Row {
+        text: r#"{"name": "every", "steps": 3, "of": {"name": "constant", "weights": [1, 1]}}"#,
+        answers: &[Weighting, Weighs, Prefers],
+    },
+    Row { text: r#"{"name": "every", "steps": 3, "of": {"name": "mean"}}"#, answers: &[Weighting, Weighs] },
+    Row {
+        text: r#"{"name": "per_group", "of": {"name": "constant", "weights": [1, 1]}}"#,
+        answers: &[Prefers],
+    },
+    Row {
+        text: r#"{"name": "per_group", "of": {"name": "ema", "of": {"name": "constant", "weights": [1, 1]}}}"#,
+        answers: &[Prefers],
+    },
+    Row { text: r#"{"name": "per_group", "of": {"name": "mean"}}"#, answers: &[] },
+    Row {
+        text: r#"{"name": "within", "blocks": "v", "of": {"name": "constant", "weights": [1, 1]}}"#,
+        answers: &[Weighs, Prefers],
+    },
+    Row { text: r#"{"name": "within", "blocks": "v", "of": {"name": "mean"}}"#, answers: &[Weighs] },
+    Row { text: r#"{"name": "trimmed_mean", "trim": 0}"#, answers: &[] },
+    Row { text: r#"{"name": "graddrop"}"#, answers: &[] },
+    Row { text: r#"{"name": "db_mtl"}"#, answers: &[Remembers] },
+    Row { text: r#"{"name": "db_mtl", "beta": 0.0}"#, answers: &[Weighs] },
+    Row { text: r#"{"name": "moco"}"#, answers: &[Remembers] },
+    Row { text: r#"{"name": "excess_mtl"}"#, answers: &[Weighs, Remembers] },
+    Row { text: r#"{"name": "sam_gs"}"#, answers: &[Remembers] },
+];
+
+fn build(text: &str) -> Box<dyn Aggregator> {
+    serde_json::from_str::<AggregatorConfig>(text).unwrap().build().unwrap()
+}
+
+/// Gradients (1, 0) and (0, 1), and the same in a second layer.
+fn jacobian() -> Jacobian {
+    let block = |x: [f64; 2]| Gradient::from(Tensor::new(&x, &Device::Cpu).unwrap());
+    let row = |x: [f64; 2]| Named::new([("m.weight", block(x)), ("v.weight", block(x))]).unwrap();
+    let rows = Named::new([("a", row([1.0, 0.0])), ("b", row([0.0, 1.0]))]).unwrap();
+    let losses = Named::new([("a", 1.0), ("b", 1.0)]).unwrap();
+    Jacobian::new(rows).unwrap().with_losses(losses).unwrap()
+}
+
+fn preference() -> Named<f64> {
+    Named::new([("a", 0.2), ("b", 0.8)]).unwrap()
+}
+
+fn gradient(aggregator: &mut dyn Aggregator) -> Vec<f64> {
+    let found = aggregator.aggregate(&jacobian()).unwrap().gradient;
+    let block = |block: &Gradient| block.clone().into_dense().unwrap().to_vec1::<f64>().unwrap();
+    found.values().flat_map(block).collect()
+}
+
+#[test]
+fn every_aggregator_answers_for_itself_and_for_what_it_wraps() {
+    for Row { text, answers } in &ROWS {
+        let mut aggregator = build(text);
+        let found = [
+            (Weighting, aggregator.weighting().is_some()),
+            (Weighs, aggregator.weighs()),
+            (Remembers, aggregator.remembers_coordinates()),
+        ];
+        for (answer, found) in found {
+            assert_eq!(found, answers.contains(&answer), "{text}: {answer:?}");
+        }
+        let weights = aggregator.aggregate(&jacobian()).unwrap().weights;
+        assert!(weights.is_some() || !answers.contains(&Weighs), "{text}");
+    }
+}
+
+/// Before the first step and after it; a restored one needs to be told as well, and goes on.
+#[test]
+fn a_preference_reaches_the_method_through_every_wrapper() {
+    for Row { text, answers } in &ROWS {
+        let (mut fresh, mut used) = (build(text), build(text));
+        gradient(&mut *used);
+        for aggregator in [&mut fresh, &mut used] {
+            let before = aggregator.save().unwrap().values;
+            let told = aggregator.prefer(&preference());
+            if answers.contains(&Prefers) {
+                told.unwrap();
+                assert_eq!(gradient(&mut **aggregator), [0.2, 0.8, 0.2, 0.8], "{text}");
+            } else {
+                assert!(matches!(told, Err(Error::Parameter { .. })), "{text}");
+                assert_eq!(aggregator.save().unwrap().values, before, "{text}");
+            }
+        }
+        if answers.contains(&Prefers) {
+            let mut restored = build(text);
+            restored.prefer(&preference()).unwrap();
+            restored.restore(&used.save().unwrap()).unwrap();
+            assert_eq!(gradient(&mut *restored), [0.2, 0.8, 0.2, 0.8], "{text}");
+        }
+    }
+}
+
+/// The number of tasks alone would not tell them from others.
+#[test]
+fn weightings_that_know_their_tasks_see_every_gramian() {
+    for (text, expected) in [
+        (r#"{"name": "mean"}"#, true),
+        (r#"{"name": "ema", "of": {"name": "mean"}}"#, false),
+        (r#"{"name": "every", "steps": 3, "of": {"name": "mean"}}"#, false),
+    ] {
+        let mut weighting = serde_json::from_str::<WeightingConfig>(text).unwrap().build().unwrap();
+        assert_eq!(weighting.without_gradients(2).unwrap().is_some(), expected, "{text}");
+        let of = |tasks: [&str; 2]| Gramian::new(tasks, &[[1.0, 0.0], [0.0, 1.0]]).unwrap();
+        weighting.weights(&of(["a", "b"])).unwrap();
+        assert_eq!(weighting.weights(&of(["b", "a"])).is_ok(), expected, "{text}");
+    }
+}
+
+#[test]
+fn no_aggregator_is_missing_from_the_table() {
+    for name in BlockwiseConfig::NAMES {
+        let begin = format!(r#"{{"name": "{name}""#);
+        assert!(ROWS.iter().any(|row| row.text.starts_with(&begin)), "{name}");
+    }
+}
