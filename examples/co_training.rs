@@ -1,12 +1,14 @@
 //! Co-training with few labels: who gains from unlabeled samples, and who loses.
 //!
 //! Supervised learning, self-training, EM, co-EM, co-training (alone, as a vote over several draws of its window, and with
-//! a gate) and tri-training, side by side on the same splits. Prints the test errors and in how many splits a method was
+//! a gate), tri-training, and two networks by themselves and in deep co-training, side by side on the same splits. Prints the test errors and in how many splits a method was
 //! worse than its supervised start; writes `summary.json` and `report.html` into the folder of the run.
 //!
 //! Nothing here is chosen by test labels: what was tried, and by which evidence it was chosen, is in `docs/results.md`.
 
 mod co_training_job;
+mod image_job;
+mod view_pair;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -47,13 +49,7 @@ enum Source {
 }
 
 fn main() -> ExitCode {
-    match run(&Arguments::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    image_job::exit(run(&Arguments::parse()))
 }
 
 fn run(arguments: &Arguments) -> Result<()> {

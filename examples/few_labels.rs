@@ -4,22 +4,22 @@
 //! steps. Nothing is chosen by test digits. Needs the digits below `TASKWEAVE_DATA`.
 
 mod digits;
+mod few_labels_job;
+mod image_job;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
 
-use candle_core::{DType, Device, Tensor};
 use clap::Parser;
-use digits::{Digits, Halve, Outcome, Ticks, accuracy, curve, mean, metrics, on_all_cores, write};
-use serde_json::json;
+use digits::{Digits, Outcome, Ticks, accuracy, curve, ensemble, mean, metrics, on_all_cores, write};
+use few_labels_job::{Job, Plan, judged, method, network, views, weak};
+use taskweave::cotrain::Unit;
 use taskweave::cotrain::rate::{Cosine, RateConfig};
-use taskweave::cotrain::teaching::{Lessons, TeachingConfig};
-use taskweave::cotrain::{Ensemble, Term, Unit};
+use taskweave::cotrain::teaching::Lessons;
 use taskweave::data::dataset::class_labels;
-use taskweave::data::{Compose, Cutout, Padding, RandAugment, SelectTasks, Shift, Subset, Transform, Views};
-use taskweave::heads::{Classification, Conv, MaxPool, Relu};
+use taskweave::data::{Compose, SelectTasks, Subset, Views};
 use taskweave::prelude::*;
 
 #[global_allocator]
@@ -39,40 +39,13 @@ struct Arguments {
     run: PathBuf,
 }
 
-/// Sizes of a run.
-struct Plan {
-    unlabeled: usize,
-    steps: u64,
-    batch: usize,
-    widths: [usize; 2],
-    decay: f64,
-    /// Whether images keep their size.
-    full: bool,
-}
-
-impl Plan {
-    fn size(&self) -> Box<dyn Transform> {
-        if self.full { Box::new(Compose::default()) } else { Box::new(Halve) }
-    }
-}
-
 const METHODS: [&str; 6] =
     ["supervised", "mutual learning", "deep co-training", "mean teacher", "FixMatch", "FreeMatch"];
+/// Labels of each class.
 const PER_CLASS: usize = 4;
 
-struct Job {
-    method: &'static str,
-    seed: u64,
-}
-
 fn main() -> ExitCode {
-    match run(&Arguments::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    image_job::exit(run(&Arguments::parse()))
 }
 
 fn run(arguments: &Arguments) -> Result<()> {
@@ -111,7 +84,8 @@ fn train(job: &Job, plan: &Plan, (digits, labels): (&Digits, &[u32]), ticks: &Ti
     ticks.at(job.method);
     let (labeled, others, valid) = split(labels, plan, &rng);
     let method = method(job, plan)?;
-    let ensemble = ensemble(&rng, plan, method.clone().build().terms()?)?;
+    let terms = method.clone().build().terms()?;
+    let ensemble = ensemble(&rng, terms, |params| network(params, plan))?;
     let mut step = ensemble
         .step()
         .optimizer(OptimizerConfig::Adam(Adam { lr: 2e-3, ..Adam::default() }))
@@ -159,97 +133,4 @@ fn split(labels: &[u32], plan: &Plan, rng: &Rng) -> (Vec<usize>, Vec<usize>, Vec
     let labeled = (0..10).flat_map(of).collect();
     order.truncate(plan.unlabeled);
     (labeled, order, valid)
-}
-
-/// The terms that a method is judged by.
-fn judged(method: &str) -> Vec<String> {
-    let terms: &[&str] = match method {
-        "supervised" => &["class@a"],
-        "mutual learning" | "deep co-training" => &["class@a", "class@b"],
-        _ => &["class@mean"],
-    };
-    terms.iter().map(|term| term.to_string()).collect()
-}
-
-fn method(job: &Job, plan: &Plan) -> Result<TeachingConfig> {
-    let reads = |input: &str| json!([["image", input]]);
-    let ramp = json!({ "name": "gaussian", "steps": plan.steps / 3 });
-    let mut method = match job.method {
-        "supervised" => json!({ "name": "supervised", "members": ["a"] }),
-        "mutual learning" => {
-            json!({ "name": "mutual_learning", "members": ["a", "b"], "reads": reads("weak"), "ramp": ramp })
-        }
-        "deep co-training" => {
-            json!({ "name": "deep_co_training", "members": ["a", "b"], "view": "image", "input": "weak", "ramp": ramp })
-        }
-        "mean teacher" => json!({
-            "name": "mean_teacher", "student": "a", "teacher": "mean", "reads": reads("weak"),
-            "teacher_reads": reads("other"), "decay": plan.decay, "lambda": 10, "ramp": ramp,
-        }),
-        _ => json!({
-            "name": "fix_match", "student": "a", "mean": "mean", "weak": reads("weak"), "strong": reads("strong"),
-            "decay": plan.decay, "threshold": { "name": "fixed" },
-        }),
-    };
-    if job.method == "FreeMatch" {
-        method["threshold"] = json!({ "name": "free", "momentum": plan.decay });
-    }
-    (method["task"], method["criterion"]) = (json!("class"), json!({ "name": "cross_entropy" }));
-    serde_json::from_value(method).map_err(|e| Error::parameter("method", "a method", e))
-}
-
-/// A small convolutional network for each member that the terms name; the running mean is frozen.
-fn ensemble(rng: &Rng, plan: &Plan, terms: Named<Term>) -> Result<Ensemble> {
-    let params = Params::new(rng, DType::F32, &Device::Cpu);
-    let mut members: Named<Box<dyn Model>> = Named::default();
-    for name in terms.values().flat_map(|term| &term.members) {
-        let own = params.member(name);
-        let own = if name == "mean" { own.frozen() } else { own };
-        if !members.contains(name) {
-            members.insert(name.clone(), Box::new(network(&own, plan)?))?;
-        }
-    }
-    Ensemble::new(&params, members, terms)
-}
-
-/// Two convolutions and a linear layer. Labeled and unlabeled inputs are batches of different kinds, which batch
-/// normalization would mix.
-fn network(params: &Params, plan: &Plan) -> Result<Network> {
-    let ([first, second], side) = (plan.widths, if plan.full { 28 } else { 14 });
-    let vb = params.shared();
-    let stages: Vec<Box<dyn Stage>> = vec![
-        Box::new(Conv::new(&vb.pp("first"), [1, first], 3)?),
-        Box::new(Relu),
-        Box::new(MaxPool),
-        Box::new(Conv::new(&vb.pp("second"), [first, second], 3)?),
-        Box::new(Relu),
-        Box::new(MaxPool),
-        Box::new(|x: &Tensor| x.flatten_from(1)),
-    ];
-    let trunk = Backbone::new(stages, Features::Vector { width: second * (side / 4) * (side / 4) });
-    let head = Classification::new(&params.task("class"), trunk.features(), 10)?;
-    let heads = Named::new([("class", Box::new(head) as Box<dyn Stage>)])?;
-    Ok(Network::new(Box::new(HardSharing::new("image", trunk)), heads))
-}
-
-/// The views of an unlabeled digit that a method reads.
-fn views(method: &str, plan: &Plan) -> Result<Named<Box<dyn Transform>>> {
-    let view = |first: Box<dyn Transform>| -> Box<dyn Transform> {
-        Box::new(Compose::new(vec![first, plan.size()]))
-    };
-    let mut views = Named::new([("weak", view(weak()))])?;
-    match method {
-        "mean teacher" => views.insert("other", view(weak()))?,
-        "FixMatch" | "FreeMatch" => views.insert("strong", view(strong()?))?,
-        _ => {}
-    }
-    Ok(views)
-}
-
-fn weak() -> Box<dyn Transform> {
-    Box::new(Shift::new(2, Padding::Zero))
-}
-
-fn strong() -> Result<Box<dyn Transform>> {
-    Ok(Box::new(Compose::new(vec![weak(), Box::new(RandAugment::new(2, 1.0)?), Box::new(Cutout::new(8)?)])))
 }

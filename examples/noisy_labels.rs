@@ -5,22 +5,21 @@
 //! no clean label is used for training or for choosing anything. Needs the digits below `TASKWEAVE_DATA`.
 
 mod digits;
+mod image_job;
+mod noisy_labels_job;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
 
-use candle_core::{DType, Device, Tensor};
 use clap::Parser;
-use digits::{Digits, Outcome, Ticks, accuracy, curve, mean, metrics, on_all_cores, write};
-use serde_json::json;
+use digits::{Digits, Outcome, Ticks, accuracy, curve, ensemble, mean, metrics, on_all_cores, write};
+use noisy_labels_job::{BATCH, Job, Plan, method, network, precision};
+use taskweave::cotrain::Unit;
 use taskweave::cotrain::rate::{Cosine, RateConfig};
-use taskweave::cotrain::teaching::{Lessons, TeachingConfig};
-use taskweave::cotrain::{Ensemble, Term, Unit};
+use taskweave::cotrain::teaching::Lessons;
 use taskweave::data::{Corruption, LabelNoise, Subset};
-use taskweave::heads::{Classification, Linear};
-use taskweave::kernels::ops::Activation;
 use taskweave::prelude::*;
 
 #[global_allocator]
@@ -40,33 +39,12 @@ struct Arguments {
     run: PathBuf,
 }
 
-/// Sizes of a run.
-struct Plan {
-    samples: usize,
-    epochs: u64,
-    width: usize,
-    rate: f64,
-}
-
 const NOISES: [(&str, Corruption, f64); 2] =
     [("symmetric 50 %", Corruption::Symmetric, 0.5), ("pair 45 %", Corruption::Pair, 0.45)];
-const BATCH: usize = 128;
 const METHODS: [&str; 4] = ["standard", "co-teaching", "co-teaching+", "JoCoR"];
 
-struct Job {
-    noise: (&'static str, Corruption, f64),
-    method: &'static str,
-    seed: u64,
-}
-
 fn main() -> ExitCode {
-    match run(&Arguments::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    image_job::exit(run(&Arguments::parse()))
 }
 
 fn run(arguments: &Arguments) -> Result<()> {
@@ -110,7 +88,8 @@ fn train(job: &Job, plan: &Plan, digits: &Digits, ticks: &Ticks) -> Result<Outco
     let noisy = Arc::new(LabelNoise::new(clean.clone(), "class", job.noise.1, job.noise.2, &rng)?);
 
     let method = method(job, plan)?;
-    let ensemble = ensemble(&rng, plan.width, method.clone().build().terms()?)?;
+    let terms = method.clone().build().terms()?;
+    let ensemble = ensemble(&rng, terms, |params| network(params, plan.width))?;
     let mut step = ensemble
         .step()
         .optimizer(OptimizerConfig::Adam(Adam { lr: plan.rate, ..Adam::default() }))
@@ -158,68 +137,4 @@ fn train(job: &Job, plan: &Plan, digits: &Digits, ticks: &Ticks) -> Result<Outco
         metrics: Named::new(metrics)?,
         curve,
     })
-}
-
-fn method(job: &Job, plan: &Plan) -> Result<TeachingConfig> {
-    let per_epoch = plan.samples.div_ceil(BATCH) as u64;
-    // The share falls over the first 10 of 200 epochs in the papers.
-    let small_loss = json!({ "forget": job.noise.2, "steps": (per_epoch * plan.epochs / 20).max(per_epoch) });
-    let mut method =
-        json!({ "task": "class", "members": ["a", "b"], "criterion": { "name": "cross_entropy" } });
-    match job.method {
-        "standard" => (method["name"], method["members"]) = (json!("supervised"), json!(["a"])),
-        "co-teaching" => method["name"] = json!("co_teaching"),
-        "co-teaching+" => method["name"] = json!("co_teaching_plus"),
-        _ => (method["name"], method["lambda"]) = (json!("jocor"), json!(0.9)),
-    }
-    if job.method != "standard" {
-        method["small_loss"] = small_loss;
-    }
-    serde_json::from_value(method).map_err(|e| Error::parameter("method", "a method", e))
-}
-
-/// Two layers; a network of its own for each member that the terms name.
-fn ensemble(rng: &Rng, width: usize, terms: Named<Term>) -> Result<Ensemble> {
-    let params = Params::new(rng, DType::F32, &Device::Cpu);
-    let mut members: Named<Box<dyn Model>> = Named::default();
-    for name in terms.values().flat_map(|term| &term.members) {
-        if members.contains(name) {
-            continue;
-        }
-        let own = params.member(name);
-        let hidden = Linear::new(&own.shared().pp("hidden"), 28 * 28, width)?.then(Activation::Relu);
-        let stages: Vec<Box<dyn Stage>> = vec![Box::new(|x: &Tensor| x.flatten_from(1)), Box::new(hidden)];
-        let trunk = Backbone::new(stages, Features::Vector { width });
-        let head = Classification::new(&own.task("class"), trunk.features(), 10)?;
-        let heads = Named::new([("class", Box::new(head) as Box<dyn Stage>)])?;
-        members.insert(
-            name.clone(),
-            Box::new(Network::new(Box::new(HardSharing::new("image", trunk)), heads)),
-        )?;
-    }
-    Ensemble::new(&params, members, terms)
-}
-
-/// The share of right labels among those that are learned from after the last step, in percent.
-fn precision<D: Dataset>(
-    lessons: &mut Lessons,
-    train: &Loader,
-    (clean, noisy, step): (&D, &dyn Dataset, u64),
-) -> Result<f64> {
-    let (mut right, mut total) = (0.0, 0.0);
-    for batch in train.epoch(0) {
-        let batch = lessons.prepare(batch?, step, 0)?;
-        let class = |dataset: &dyn Dataset, index: usize| -> Result<u32> {
-            Ok(dataset.get(index)?.targets.require("task", "class")?.value().to_scalar()?)
-        };
-        let Some(target) = batch.targets.get("class@a") else { continue };
-        for (index, weight) in
-            batch.indices.iter().zip(target.weight().to_dtype(DType::F64)?.to_vec1::<f64>()?)
-        {
-            let counts = f64::from(u8::from(weight > 0.0));
-            total += counts;
-            right += if class(clean, *index)? == class(noisy, *index)? { counts } else { 0.0 };
-        }
-    }
-    Ok(100.0 * right / f64::max(total, 1.0))
 }

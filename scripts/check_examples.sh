@@ -55,3 +55,4 @@ refuse "method \`losses none\`" "$bin/multi_mnist" --root "$work/none" --run "$w
 refuse "seeds: expected at least one" "$bin/multi_mnist" --root "$work/none" --run "$work/h" --seeds 0
 refuse "$work/none/school.safetensors" "$bin/school" --root "$work/none" --run "$work/i"
 refuse "seeds: expected at least one" "$bin/school" --root "$work/none" --run "$work/j" --seeds 0
+refuse "$work/none/mfeat-fac.csv" "$bin/cotrain_multitask" --root "$work/none" --run "$work/k"

@@ -8,8 +8,9 @@ use taskweave::cotrain::gate::Gate;
 use taskweave::cotrain::selector::Agreement;
 use taskweave::prelude::*;
 
-use super::Problem;
 use super::problems::Split;
+use super::{Problem, networks};
+use crate::view_pair::Way;
 
 /// Draws of the window that vote.
 const DRAWS: u64 = 7;
@@ -28,6 +29,10 @@ pub enum Approach {
     /// The same, every draw with a gate that sees no label but the given ones.
     CoTrainingGate,
     TriTraining,
+    /// Two networks, each on its view, that learn by themselves.
+    Networks,
+    /// The same, which agree on all samples.
+    DeepCoTraining,
 }
 
 /// What came of an approach on a split.
@@ -43,7 +48,7 @@ pub struct Outcome {
 }
 
 impl Approach {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Supervised,
         Self::SelfTraining,
         Self::Em,
@@ -52,6 +57,8 @@ impl Approach {
         Self::CoTrainingVote,
         Self::CoTrainingGate,
         Self::TriTraining,
+        Self::Networks,
+        Self::DeepCoTraining,
     ];
 
     pub fn name(self) -> &'static str {
@@ -64,12 +71,20 @@ impl Approach {
             Self::CoTrainingVote => "co-training, agreement, vote",
             Self::CoTrainingGate => "co-training, agreement, vote, gate",
             Self::TriTraining => "tri-training",
+            Self::Networks => "networks, supervised",
+            Self::DeepCoTraining => "networks, deep co-training",
         }
     }
 
     /// Learns from a split and judges by its test samples.
     pub fn outcome(self, problem: &Problem, seed: u64) -> Result<Outcome> {
         let split = problem.split(seed)?;
+        if let Some(way) = self.way() {
+            let labels = networks::labels(problem, &split, way, seed)?;
+            let labels: Vec<f64> = labels.into_iter().map(f64::from).collect();
+            let error = error(problem, &split, &labels);
+            return Ok(Outcome { error, precision: None, returned: 0, history: Rounds::default() });
+        }
         let draws = match self {
             Self::CoTrainingVote | Self::CoTrainingGate => DRAWS,
             _ => 1,
@@ -78,25 +93,32 @@ impl Approach {
         let mut committee = Committee::new(sessions.collect::<Result<_>>()?)?;
         committee.run()?;
         let labels = committee.labels(&split.test)?;
-        let wrong = labels
-            .iter()
-            .zip(&split.test)
-            .filter(|(label, sample)| **label != problem.classes[**sample] as f64);
         let sessions = committee.sessions();
         let history = sessions[0].history().clone();
         Ok(Outcome {
-            error: 100.0 * wrong.count() as f64 / labels.len() as f64,
+            error: error(problem, &split, &labels),
             precision: kept(&history).and_then(|record| record.precision),
             returned: sessions.iter().filter(|session| session.history().returned_to.is_some()).count(),
             history,
         })
     }
 
+    /// How two networks learn, where it is networks that learn.
+    fn way(self) -> Option<Way> {
+        match self {
+            Self::Networks => Some(Way::Supervised),
+            Self::DeepCoTraining => Some(Way::Deep),
+            _ => None,
+        }
+    }
+
     fn session(self, problem: &Problem, split: &Split, (seed, draw): (u64, u64)) -> Result<Session> {
         let [left, right] = problem.views;
         let agreeing = CoTraining::default().selector(Agreement);
         let session = match self {
-            Self::Supervised => team(problem, split, CoTraining::default(), &[left, right])?.rounds(0),
+            Self::Supervised | Self::Networks | Self::DeepCoTraining => {
+                team(problem, split, CoTraining::default(), &[left, right])?.rounds(0)
+            }
             Self::SelfTraining => team(problem, split, SelfTraining::default(), &["both"])?,
             Self::Em => team(problem, split, Em::default(), &["both"])?,
             Self::CoEm => team(problem, split, CoEm::default(), &[left, right])?,
@@ -110,6 +132,12 @@ impl Approach {
         let session = if draw == 0 { session.watch(watch(problem, split)?) } else { session };
         session.rng(&rng).build()
     }
+}
+
+/// The share of wrong labels of the test samples, in percent.
+fn error(problem: &Problem, split: &Split, labels: &[f64]) -> f64 {
+    let wrong = labels.iter().zip(&split.test).filter(|(label, at)| **label != problem.classes[**at] as f64);
+    100.0 * wrong.count() as f64 / labels.len() as f64
 }
 
 /// One learner per view.

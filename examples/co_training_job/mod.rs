@@ -1,6 +1,7 @@
 //! The parts of the `co_training` example.
 
 mod approach;
+mod networks;
 pub mod page;
 pub mod problems;
 

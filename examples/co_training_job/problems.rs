@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use candle_core::{DType, Tensor};
 use taskweave::cotrain::learner::{Answers, GaussianNb, Learner, Matrix, MultinomialNb, Views};
 use taskweave::cotrain::pool::Pool;
 use taskweave::data::dataset::class_labels;
@@ -133,6 +134,20 @@ impl Problem {
         let both = Matrix::beside(&[&a, &b])?;
         let views = Arc::new(Views::new([(self.views[0], a), (self.views[1], b), ("both", both)])?);
         Ok(Split { views, pool: Pool::new(Answers::Classes(2), labeled, unlabeled)?, test })
+    }
+
+    /// A view of a split as a network reads it: counts by their logarithms, each sample at length 1.
+    pub fn features(&self, view: &Matrix) -> Result<Tensor> {
+        let scaled = |row: &[f64]| -> Vec<f64> {
+            let logs: Vec<f64> = row.iter().map(|count| count.ln_1p()).collect();
+            let length = logs.iter().map(|log| log * log).sum::<f64>().sqrt();
+            logs.into_iter().map(|log| log / length.max(1.0)).collect()
+        };
+        let view = match self.kind {
+            Kind::Counts => Matrix::of_rows(&view.iter().map(scaled).collect::<Vec<_>>())?,
+            Kind::Numbers => view.clone(),
+        };
+        Ok(view.to_tensor()?.to_dtype(DType::F32)?)
     }
 
     /// A learner of this problem's kind of numbers.

@@ -8,10 +8,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use candle_core::Tensor;
+use candle_core::{DType, Device, Tensor};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use taskweave::cotrain::report::{Figure, Report, Table};
-use taskweave::cotrain::{Callback, History, StepReport};
+use taskweave::cotrain::{Callback, Ensemble, History, StepReport, Term};
 use taskweave::data::{Mnist, Part, Sample, Transform};
 use taskweave::loss::metric::Classification;
 use taskweave::prelude::*;
@@ -100,6 +100,24 @@ pub fn on_all_cores<J: Sync, R: Send>(jobs: &[J], run: impl Fn(&J) -> Result<R> 
     let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
     done.sort_by_key(|(at, _)| *at);
     done.into_iter().map(|(_, result)| result).collect()
+}
+
+/// A network of its own for each member that the terms name; the running mean of another is frozen.
+pub fn ensemble(
+    rng: &Rng,
+    terms: Named<Term>,
+    network: impl Fn(&Params) -> Result<Network>,
+) -> Result<Ensemble> {
+    let params = Params::new(rng, DType::F32, &Device::Cpu);
+    let mut members: Named<Box<dyn Model>> = Named::default();
+    for name in terms.values().flat_map(|term| &term.members) {
+        if !members.contains(name) {
+            let own = params.member(name);
+            let own = if name == "mean" { own.frozen() } else { own };
+            members.insert(name.clone(), Box::new(network(&own)?))?;
+        }
+    }
+    Ensemble::new(&params, members, terms)
 }
 
 /// How a training came out.
