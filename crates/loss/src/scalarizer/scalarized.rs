@@ -1,7 +1,7 @@
 //! The scalar of a step together with the weight that it gives to each task.
 
 use candle_core::{DType, Tensor, Var};
-use taskweave_kernels::{Named, Result};
+use taskweave_kernels::{Error, Named, Result, ops};
 
 use super::Scalarizer;
 
@@ -21,7 +21,7 @@ pub struct Scalarized {
 /// through Σ wᵢ(Lᵢ − constant Lᵢ), which is 0 and has the right gradient.
 ///
 /// # Errors
-/// Those of [`Scalarizer::scalarize`].
+/// Those of [`Scalarizer::scalarize`]; [`Error::NonFinite`] with the task whose loss, or whose weight, is a NaN or an infinity.
 ///
 /// # Example
 /// ```
@@ -37,6 +37,11 @@ pub struct Scalarized {
 /// # Ok::<(), taskweave_kernels::Error>(())
 /// ```
 pub fn scalarized(scalarizer: &mut dyn Scalarizer, losses: &Named<Tensor>) -> Result<Scalarized> {
+    for (task, loss) in losses.iter() {
+        if !ops::all_finite(loss)? {
+            return Err(Error::non_finite("loss", task));
+        }
+    }
     let leaves = losses.try_map(|_, loss| Var::from_tensor(&loss.copy()?.detach()))?;
     let mut value = scalarizer.scalarize(&leaves.map(|_, leaf| leaf.as_tensor().clone()))?;
     let slopes = value.backward()?;
@@ -46,6 +51,9 @@ pub fn scalarized(scalarizer: &mut dyn Scalarizer, losses: &Named<Tensor>) -> Re
             Some(slope) => slope.to_dtype(DType::F64)?.to_scalar::<f64>()?,
             None => 0.0,
         };
+        if !weight.is_finite() {
+            return Err(Error::non_finite("weight of the loss", task));
+        }
         let loss = losses.require("task", task)?;
         value = (value + ((loss - loss.detach())? * weight)?)?;
         weights.insert(task, weight)?;

@@ -1,0 +1,140 @@
+//! Bad input for every method of the crate: a typed error that names what is wrong, or a result where there is one; never a
+//! panic, and never a number that is not finite.
+
+#[allow(dead_code, reason = "each test uses its part")]
+mod methods;
+
+use candle_core::{DType, Device, Tensor};
+use methods::{AGGREGATORS, SCALARIZERS, TASKS, aggregator, jacobian, scalarizer};
+use taskweave_kernels::autograd::Gradient;
+use taskweave_kernels::{Error, Named, State};
+use taskweave_loss::{Aggregated, Gramian, Jacobian, scalarized};
+
+/// What is neither a loss nor a part of a gradient.
+const BAD: [f64; 3] = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY];
+
+/// The same gradients with one number of one task replaced.
+fn spoiled(bad: f64, task: &str, dtype: DType) -> Jacobian {
+    let good = jacobian(0, &TASKS, dtype);
+    let rows = good.rows().map(|name, row| {
+        let mut row = row.clone();
+        if name == task {
+            let numbers = [0.5, 0.5, 0.5, bad, 0.5, 0.5, 0.5];
+            let block = Tensor::new(&numbers, &Device::Cpu).unwrap().to_dtype(dtype).unwrap();
+            *row.get_mut("v.weight").unwrap() = Gradient::from(block);
+        }
+        row
+    });
+    let losses = good.rows().names().map(String::from).zip(good.losses().unwrap().iter().copied());
+    Jacobian::new(rows).unwrap().with_losses(Named::new(losses).unwrap()).unwrap()
+}
+
+fn is_finite(found: &Aggregated) -> bool {
+    let block = |block: &Gradient| {
+        let dense = block.clone().into_dense().unwrap().flatten_all().unwrap();
+        dense.to_dtype(DType::F64).unwrap().to_vec1::<f64>().unwrap().iter().all(|x| x.is_finite())
+    };
+    found.gradient.values().all(block) && found.weights.iter().flatten().all(|weight| weight.is_finite())
+}
+
+#[test]
+fn a_gradient_that_is_not_finite_names_its_task() {
+    for text in AGGREGATORS {
+        for (bad, task, dtype) in
+            [(BAD[0], "a", DType::F32), (BAD[1], "b", DType::F64), (BAD[2], "c", DType::F32)]
+        {
+            let error = aggregator(text).aggregate(&spoiled(bad, task, dtype)).unwrap_err();
+            assert!(matches!(&error, Error::NonFinite { name, .. } if name == task), "{text}: {error}");
+        }
+    }
+}
+
+/// The one way to weightings: what they see is finite, symmetric and as large as its tasks are many.
+#[test]
+fn what_is_no_gramian_is_none() {
+    for bad in BAD {
+        for (i, j) in [(0, 0), (0, 1), (1, 0)] {
+            let mut rows = [[1.0, 0.5], [0.5, 1.0]];
+            rows[i][j] = bad;
+            let error = Gramian::new(["a", "b"], &rows).unwrap_err();
+            assert!(matches!(&error, Error::NonFinite { name, .. } if name == ["a", "b"][i]), "{error}");
+        }
+    }
+    let error = Gramian::new(["a", "b"], &[[1.0, 0.5], [0.25, 1.0]]).unwrap_err();
+    assert!(matches!(&error, Error::Parameter { name, .. } if name.contains("`a` and `b`")), "{error}");
+    assert!(matches!(Gramian::new(["a", "b"], &[[1.0]]), Err(Error::Shape { .. })));
+}
+
+#[test]
+fn nothing_at_all_is_no_panic() {
+    let row = || Named::<Gradient>::default();
+    let empty = Jacobian::new(Named::new(TASKS.map(|task| (task, row()))).unwrap()).unwrap();
+    let losses = Named::new(TASKS.map(|task| (task, 1.0))).unwrap();
+    for text in AGGREGATORS {
+        for jacobian in [
+            Jacobian::new(Named::default()).unwrap().with_losses(Named::default()).unwrap(),
+            empty.clone().with_losses(losses.clone()).unwrap(),
+        ] {
+            match aggregator(text).aggregate(&jacobian) {
+                Ok(found) => assert!(found.gradient.is_empty() && is_finite(&found), "{text}"),
+                Err(error) => assert!(
+                    matches!(error, Error::Parameter { .. } | Error::Shape { .. } | Error::Unknown { .. }),
+                    "{text}: {error}"
+                ),
+            }
+        }
+    }
+    for text in SCALARIZERS {
+        let error = scalarized(&mut *scalarizer(text), &Named::default()).unwrap_err();
+        assert!(matches!(error, Error::Parameter { .. } | Error::Unknown { .. }), "{text}: {error}");
+    }
+}
+
+#[test]
+fn a_loss_that_is_not_finite_names_its_task() {
+    let losses = |b: f64| {
+        let of = |loss: f64| Tensor::new(loss, &Device::Cpu).unwrap();
+        Named::new([("a", of(0.5)), ("b", of(b))]).unwrap()
+    };
+    for text in SCALARIZERS {
+        for bad in BAD {
+            let error = scalarized(&mut *scalarizer(text), &losses(bad)).unwrap_err();
+            assert!(matches!(&error, Error::NonFinite { name, .. } if name == "b"), "{text}: {error}");
+        }
+        let vector = Named::new([("a", Tensor::new(&[1f64, 2.0], &Device::Cpu).unwrap())]).unwrap();
+        assert!(scalarized(&mut *scalarizer(text), &vector).is_err(), "{text}");
+    }
+    let jacobian = jacobian(0, &TASKS, DType::F64);
+    for bad in BAD {
+        let losses = Named::new(TASKS.map(|task| (task, if task == "c" { bad } else { 1.0 }))).unwrap();
+        let error = jacobian.clone().with_losses(losses).unwrap_err();
+        assert!(matches!(&error, Error::NonFinite { name, .. } if name == "c"), "{error}");
+    }
+}
+
+/// A state of any other method, and one with numbers of four tasks for three.
+#[test]
+fn a_state_that_does_not_fit_is_refused_now_or_at_the_next_step() {
+    let saved = |text: &str| {
+        let mut method = aggregator(text);
+        method.aggregate(&jacobian(0, &TASKS, DType::F64)).unwrap();
+        method.save().unwrap()
+    };
+    let states: Vec<State> = AGGREGATORS.iter().map(|text| saved(text)).collect();
+    for text in AGGREGATORS {
+        for (other, state) in AGGREGATORS.iter().zip(&states) {
+            let mut method = aggregator(text);
+            if let Err(error) = method.restore(state) {
+                assert!(matches!(error, Error::State { .. }), "{text} from {other}: {error}");
+                assert!(text != *other, "{text}: {error}");
+            }
+            match method.aggregate(&jacobian(1, &TASKS[..3], DType::F64)) {
+                Ok(found) => assert!(is_finite(&found), "{text} from {other}"),
+                Err(error) => assert!(
+                    matches!(error, Error::Shape { .. } | Error::Unknown { .. } | Error::Parameter { .. }),
+                    "{text} from {other}: {error}"
+                ),
+            }
+        }
+    }
+}
