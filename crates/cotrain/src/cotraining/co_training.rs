@@ -111,9 +111,7 @@ impl Method for CoTraining {
     }
 
     fn lesson(&self, room: &Room<'_>, learner: &str) -> Result<Option<Lesson>> {
-        // Where nothing has joined in this round, there is nothing new to learn.
-        let joined = room.pool.pseudo().values().any(|guess| guess.round == room.round);
-        joined.then(|| room.pool.lesson(learner)).transpose()
+        room.pool.is_new(learner, room.round).then(|| room.pool.lesson(learner)).transpose()
     }
 }
 

@@ -2,4 +2,5 @@
 
 mod methods;
 mod problem;
+mod provenance;
 mod sessions;
