@@ -2,7 +2,7 @@
 //!
 //! Supervised learning, self-training, EM, co-EM, co-training (alone, as a vote over several draws of its window, and with
 //! a gate) and tri-training, side by side on the same splits. Prints the test errors and in how many splits a method was
-//! worse than its supervised start; writes `summary.json` and `report.html` into the folder of the run.
+//! worse than its own start, the same learners with the given labels alone; writes `summary.json` and `report.html` into the folder of the run.
 //!
 //! Nothing here is chosen by test labels: what was tried, and by which evidence it was chosen, is in `docs/results.md`.
 

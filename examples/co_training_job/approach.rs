@@ -34,6 +34,8 @@ pub enum Approach {
 pub struct Outcome {
     /// Test error in %.
     pub error: f64,
+    /// The same of round 0, what the learners say together before anything is guessed.
+    pub start: f64,
     /// The share of guessed labels that are right.
     pub precision: Option<f64>,
     /// Sessions that the gate has set back.
@@ -84,7 +86,10 @@ impl Approach {
             .filter(|(label, sample)| **label != problem.classes[**sample] as f64);
         let sessions = committee.sessions();
         let history = sessions[0].history().clone();
+        let start = history.rounds.first().and_then(|record| record.scores.get("together").copied());
+        let start = start.ok_or_else(|| Error::parameter("rounds of a session", "at least one", 0))?;
         Ok(Outcome {
+            start: 100.0 * (1.0 - start),
             error: 100.0 * wrong.count() as f64 / labels.len() as f64,
             precision: kept(&history).and_then(|record| record.precision),
             returned: sessions.iter().filter(|session| session.history().returned_to.is_some()).count(),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use taskweave_cotrain::cotraining::{CoTraining, Committee, Method, Session};
-use taskweave_cotrain::learner::{Answers, GaussianNb, Learner, Matrix, MultinomialNb, Views};
+use taskweave_cotrain::learner::{Answers, GaussianNb, Learner, Matrix, MultiView, MultinomialNb};
 use taskweave_cotrain::pool::Pool;
 use taskweave_cotrain::selector::Agreement;
 use taskweave_data::dataset::class_labels;
@@ -57,7 +57,7 @@ fn compare(problem: &Problem, splits: u64, draws: u64) -> (f64, f64, usize) {
 
 fn session<'a>(
     problem: &'a Problem,
-    (views, pool): (&'a Arc<Views>, &'a Pool),
+    (views, pool): (&'a Arc<MultiView>, &'a Pool),
     method: impl Method + 'static,
     rounds: u64,
 ) -> impl FnOnce(&Rng) -> Session + 'a {
@@ -69,7 +69,7 @@ fn session<'a>(
 }
 
 /// A quarter of each class to be judged by, the first few of the rest with labels, all others without.
-fn split(problem: &Problem, seed: u64) -> (Arc<Views>, Pool, Vec<usize>) {
+fn split(problem: &Problem, seed: u64) -> (Arc<MultiView>, Pool, Vec<usize>) {
     let mut rng = Rng::new(seed).fork("split");
     let (mut labeled, mut unlabeled, mut test) = (Vec::new(), Vec::new(), Vec::new());
     for (class, labels) in problem.labels.into_iter().enumerate() {
@@ -84,7 +84,7 @@ fn split(problem: &Problem, seed: u64) -> (Arc<Views>, Pool, Vec<usize>) {
     let train: Vec<usize> = labeled.iter().map(|(s, _)| *s).chain(unlabeled.iter().copied()).collect();
     let counts = problem.labels == [9, 3];
     let view = |view: &Matrix| if counts { view.clone() } else { view.standardized(&train).unwrap() };
-    let views = Views::new([("a", view(&problem.views[0])), ("b", view(&problem.views[1]))]).unwrap();
+    let views = MultiView::new([("a", view(&problem.views[0])), ("b", view(&problem.views[1]))]).unwrap();
     (Arc::new(views), Pool::new(Answers::Classes(2), labeled, unlabeled).unwrap(), test)
 }
 
@@ -92,7 +92,7 @@ fn split(problem: &Problem, seed: u64) -> (Arc<Views>, Pool, Vec<usize>) {
 fn co_training_on_course_pages_beats_its_start_by_far() {
     let Some(root) = real("webkb_course") else { return };
     let data = WebkbCourse::open(root).unwrap();
-    let views = Views::of_dataset(&data).unwrap();
+    let views = MultiView::of_dataset(&data).unwrap();
     let problem = Problem {
         views: ["page", "links"].map(|view| views.require(view).unwrap().clone()),
         classes: class_labels(&data, "class").unwrap().into_iter().map(|c| c as usize).collect(),
@@ -114,7 +114,7 @@ fn co_training_on_digits_is_not_worse_than_its_start_and_does_not_collapse() {
     ];
     for (names, digits, bound) in pairs {
         let data = Mfeat::open(&root, &names).unwrap();
-        let (views, all) = (Views::of_dataset(&data).unwrap(), class_labels(&data, "digit").unwrap());
+        let (views, all) = (MultiView::of_dataset(&data).unwrap(), class_labels(&data, "digit").unwrap());
         let chosen: Vec<usize> = (0..all.len()).filter(|&s| digits.contains(&all[s])).collect();
         let rows = |name: &str| {
             let view = views.require(name).unwrap();

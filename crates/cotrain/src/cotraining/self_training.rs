@@ -60,7 +60,7 @@ impl Method for SelfTraining {
     fn prepare(&mut self, room: &mut Room<'_>) -> Result<Turn> {
         let Self { selector, quota } = self;
         let labeling =
-            Labeling { selector: &**selector, quota, conflict: Conflict::Drop, window: usize::MAX };
+            Labeling { selector: &mut **selector, quota, conflict: Conflict::Drop, window: usize::MAX };
         labeling.label(room)
     }
 
@@ -69,13 +69,13 @@ impl Method for SelfTraining {
     }
 }
 
-/// All that changes is in the pool.
+/// What changes is in the pool and in the selector.
 impl Stateful for SelfTraining {
     fn save(&self) -> Result<State> {
-        State::of(&())
+        self.selector.save()
     }
 
     fn restore(&mut self, state: &State) -> Result<()> {
-        state.read("SelfTraining")
+        self.selector.restore(state)
     }
 }

@@ -10,7 +10,7 @@ use super::vote::agreement;
 use super::{Listener, Method, Room, RoundRecord, Rounds, Silent, Team, Turn};
 use crate::Control;
 use crate::gate::{Gate, Verdict, score};
-use crate::learner::{Answers, Matrix, Views};
+use crate::learner::{Answers, Matrix, MultiView};
 use crate::parts::{all_or_nothing, keep, pick};
 use crate::pool::{Pool, PseudoLabel};
 
@@ -72,7 +72,7 @@ pub enum Advance {
 /// # Example
 /// [`CoTraining`](super::CoTraining) has one.
 pub struct Session {
-    pub(super) views: Arc<Views>,
+    pub(super) views: Arc<MultiView>,
     pub(super) team: Team,
     pub(super) pool: Pool,
     pub(super) method: Box<dyn Method>,

@@ -11,6 +11,7 @@ use taskweave_kernels::Result;
 use super::ranking::{Ranked, doubt, surest};
 use super::{Ballot, Selector};
 use crate::pool::Proposal;
+use crate::stateless::stateless;
 
 /// The surest samples of each class among those that all learners say alike.
 ///
@@ -20,7 +21,7 @@ use crate::pool::Proposal;
 pub struct Agreement;
 
 impl Selector for Agreement {
-    fn select(&self, ballot: &Ballot<'_>) -> Result<Vec<Proposal>> {
+    fn select(&mut self, ballot: &Ballot<'_>) -> Result<Vec<Proposal>> {
         let by: Vec<String> = ballot.predictions.names().map(String::from).collect();
         let mut ranked = Vec::new();
         for (place, &sample) in ballot.samples.iter().enumerate() {
@@ -32,3 +33,5 @@ impl Selector for Agreement {
         Ok(surest(ranked, ballot.quota))
     }
 }
+
+stateless!(Agreement);

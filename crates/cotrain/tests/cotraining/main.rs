@@ -1,5 +1,6 @@
 //! Co-training through its public API.
 
+mod likelihood;
 mod methods;
 mod problem;
 mod provenance;

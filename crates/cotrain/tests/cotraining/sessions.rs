@@ -7,7 +7,7 @@ use taskweave_cotrain::cotraining::{
     Session, SessionBuilder, TriTraining, Turn,
 };
 use taskweave_cotrain::gate::{Gate, Verdict};
-use taskweave_cotrain::learner::{Answers, FromFn, GaussianNb, Lesson, Matrix, Views};
+use taskweave_cotrain::learner::{Answers, FromFn, GaussianNb, Lesson, Matrix, MultiView};
 use taskweave_cotrain::pool::{Conflict, Pool, Proposal};
 use taskweave_kernels::{Error, Result, Rng, State, Stateful};
 
@@ -187,7 +187,7 @@ fn em_with_naive_bayes_uses_what_has_no_label() {
     let values: Vec<f64> =
         (0..200).map(|s| if s % 2 == 0 { -2.0 } else { 2.0 } + 0.5 * rng.normal()).collect();
     let values = [vec![-1.0, 0.2, 0.0, 4.5], values].concat();
-    let views = Arc::new(Views::new([("x", Matrix::new(204, 1, values).unwrap())]).unwrap());
+    let views = Arc::new(MultiView::new([("x", Matrix::new(204, 1, values).unwrap())]).unwrap());
     let pool = Pool::new(Answers::Classes(2), [(0, 0.0), (1, 0.0), (2, 1.0), (3, 1.0)], 4..104).unwrap();
     let run = |rounds| {
         let learner = GaussianNb::new(1e-6).unwrap();
