@@ -63,7 +63,7 @@ fn no_round_lowers_the_likelihood_of_multinomial_naive_bayes() {
     let (words, smoothing, mut rng) = (8, 0.5, Rng::new(1));
     // The first half of the words is twice as frequent in one class, the second half in the other.
     let count = |sample: usize, word: usize, rng: &mut Rng| {
-        let often = if (word < words / 2) == (sample % 2 == 0) { 4 } else { 2 };
+        let often = if (word < words / 2) == sample.is_multiple_of(2) { 4 } else { 2 };
         (0..often).map(|_| rng.below(2)).sum::<usize>() as f64
     };
     let values = (0..SAMPLES * words).map(|i| count(i / words, i % words, &mut rng)).collect();
