@@ -1,8 +1,9 @@
 //! Co-training with few labels: who gains from unlabeled samples, and who loses.
 //!
 //! Supervised learning, self-training, EM, co-EM, co-training (alone, as a vote over several draws of its window, and with
-//! a gate), tri-training, and two networks by themselves and in deep co-training, side by side on the same splits. Prints the test errors and in how many splits a method was
-//! worse than its supervised start; writes `summary.json` and `report.html` into the folder of the run.
+//! a gate), tri-training, and two networks by themselves and in deep co-training, side by side on the same splits. Prints the
+//! test errors and in how many splits a method was worse than its own start, the same learners with the given labels alone;
+//! writes `summary.json` and `report.html` into the folder of the run.
 //!
 //! Nothing here is chosen by test labels: what was tried, and by which evidence it was chosen, is in `docs/results.md`.
 

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use candle_core::{DType, Tensor};
-use taskweave::cotrain::learner::{Answers, GaussianNb, Learner, Matrix, MultinomialNb, Views};
+use taskweave::cotrain::learner::{Answers, GaussianNb, Learner, Matrix, MultiView, MultinomialNb};
 use taskweave::cotrain::pool::Pool;
 use taskweave::data::dataset::class_labels;
 use taskweave::data::{Mfeat, TwoMoons, TwoMoonsConfig, WebkbCourse};
@@ -35,7 +35,7 @@ enum Kind {
 /// A problem with some labels given and some samples to be judged by.
 pub struct Split {
     /// The two views, and `both` side by side.
-    pub views: Arc<Views>,
+    pub views: Arc<MultiView>,
     pub pool: Pool,
     pub test: Vec<usize>,
 }
@@ -106,7 +106,7 @@ fn pair(root: &Path, views: [&'static str; 2], (digits, bound): ([u32; 2], f64))
 }
 
 fn matrices(data: &dyn Dataset, views: [&str; 2]) -> Result<[Matrix; 2]> {
-    let all = Views::of_dataset(data)?;
+    let all = MultiView::of_dataset(data)?;
     Ok([all.require(views[0])?.clone(), all.require(views[1])?.clone()])
 }
 
@@ -132,7 +132,7 @@ impl Problem {
         };
         let [a, b] = [scaled(&self.matrices[0])?, scaled(&self.matrices[1])?];
         let both = Matrix::beside(&[&a, &b])?;
-        let views = Arc::new(Views::new([(self.views[0], a), (self.views[1], b), ("both", both)])?);
+        let views = Arc::new(MultiView::new([(self.views[0], a), (self.views[1], b), ("both", both)])?);
         Ok(Split { views, pool: Pool::new(Answers::Classes(2), labeled, unlabeled)?, test })
     }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
-use taskweave::cotrain::learner::Views;
+use taskweave::cotrain::learner::MultiView;
 use taskweave::data::dataset::class_labels;
 use taskweave::data::{Mfeat, Subset, stratified};
 use taskweave::prelude::*;
@@ -23,7 +23,7 @@ impl Parts {
         let data = Mfeat::open(root, &views)?;
         let digits = class_labels(&data, "digit")?;
         let parts = stratified(&digits, [0.5, 0.1, 0.4], &mut rng.fork("split"))?;
-        let raw = Views::of_dataset(&data)?;
+        let raw = MultiView::of_dataset(&data)?;
         let view = |name: &str| -> Result<(String, Tensor)> {
             let values = raw.require(name)?.standardized(&parts.train)?.to_tensor()?;
             Ok((name.into(), values.to_dtype(DType::F32)?))

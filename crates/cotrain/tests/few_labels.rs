@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use taskweave_cotrain::cotraining::{CoTraining, Committee, Method, Session};
-use taskweave_cotrain::learner::{Answers, GaussianNb, Learner, Matrix, MultinomialNb, Views};
+use taskweave_cotrain::gate::Gate;
+use taskweave_cotrain::learner::{Answers, GaussianNb, Learner, Matrix, MultiView, MultinomialNb};
 use taskweave_cotrain::pool::Pool;
 use taskweave_cotrain::selector::Agreement;
 use taskweave_data::dataset::class_labels;
@@ -29,14 +30,14 @@ struct Problem {
 }
 
 /// Mean test errors in % of the supervised start and of co-training, and how often the latter is worse.
-fn compare(problem: &Problem, splits: u64, draws: u64) -> (f64, f64, usize) {
+fn compare(problem: &Problem, (splits, draws): (u64, u64), gate: fn() -> Gate) -> (f64, f64, usize) {
     let (mut start, mut end, mut worse) = (0.0, 0.0, 0);
     for seed in 0..splits {
         let (views, pool, test) = split(problem, seed);
         let run = |draw: u64, rounds: u64| {
             let session =
                 session(problem, (&views, &pool), CoTraining::default().selector(Agreement), rounds);
-            session(&Rng::new(seed).fork_at(draw))
+            session(&Rng::new(seed).fork_at(draw), gate())
         };
         let mut supervised = run(0, 0);
         supervised.run().unwrap();
@@ -57,19 +58,19 @@ fn compare(problem: &Problem, splits: u64, draws: u64) -> (f64, f64, usize) {
 
 fn session<'a>(
     problem: &'a Problem,
-    (views, pool): (&'a Arc<Views>, &'a Pool),
+    (views, pool): (&'a Arc<MultiView>, &'a Pool),
     method: impl Method + 'static,
     rounds: u64,
-) -> impl FnOnce(&Rng) -> Session + 'a {
+) -> impl FnOnce(&Rng, Gate) -> Session + 'a {
     let builder = Session::builder(views.clone(), pool.clone(), method)
         .boxed_learner("a", "a", (problem.learner)())
         .boxed_learner("b", "b", (problem.learner)())
         .rounds(rounds);
-    move |rng| builder.rng(rng).build().unwrap()
+    move |rng, gate| builder.rng(rng).gate(gate).build().unwrap()
 }
 
 /// A quarter of each class to be judged by, the first few of the rest with labels, all others without.
-fn split(problem: &Problem, seed: u64) -> (Arc<Views>, Pool, Vec<usize>) {
+fn split(problem: &Problem, seed: u64) -> (Arc<MultiView>, Pool, Vec<usize>) {
     let mut rng = Rng::new(seed).fork("split");
     let (mut labeled, mut unlabeled, mut test) = (Vec::new(), Vec::new(), Vec::new());
     for (class, labels) in problem.labels.into_iter().enumerate() {
@@ -84,22 +85,27 @@ fn split(problem: &Problem, seed: u64) -> (Arc<Views>, Pool, Vec<usize>) {
     let train: Vec<usize> = labeled.iter().map(|(s, _)| *s).chain(unlabeled.iter().copied()).collect();
     let counts = problem.labels == [9, 3];
     let view = |view: &Matrix| if counts { view.clone() } else { view.standardized(&train).unwrap() };
-    let views = Views::new([("a", view(&problem.views[0])), ("b", view(&problem.views[1]))]).unwrap();
+    let views = MultiView::new([("a", view(&problem.views[0])), ("b", view(&problem.views[1]))]).unwrap();
     (Arc::new(views), Pool::new(Answers::Classes(2), labeled, unlabeled).unwrap(), test)
+}
+
+/// Sees no label but the given ones.
+fn gate() -> Gate {
+    Gate::unlabeled(2).unwrap()
 }
 
 #[test]
 fn co_training_on_course_pages_beats_its_start_by_far() {
     let Some(root) = real("webkb_course") else { return };
     let data = WebkbCourse::open(root).unwrap();
-    let views = Views::of_dataset(&data).unwrap();
+    let views = MultiView::of_dataset(&data).unwrap();
     let problem = Problem {
         views: ["page", "links"].map(|view| views.require(view).unwrap().clone()),
         classes: class_labels(&data, "class").unwrap().into_iter().map(|c| c as usize).collect(),
         labels: [9, 3],
         learner: || Box::new(MultinomialNb::new(0.2).unwrap()),
     };
-    let (start, end, worse) = compare(&problem, 30, 7);
+    let (start, end, worse) = compare(&problem, (30, 7), Gate::off);
     assert!(end <= 7.0 && end < 0.6 * start && worse <= 1);
 }
 
@@ -114,7 +120,7 @@ fn co_training_on_digits_is_not_worse_than_its_start_and_does_not_collapse() {
     ];
     for (names, digits, bound) in pairs {
         let data = Mfeat::open(&root, &names).unwrap();
-        let (views, all) = (Views::of_dataset(&data).unwrap(), class_labels(&data, "digit").unwrap());
+        let (views, all) = (MultiView::of_dataset(&data).unwrap(), class_labels(&data, "digit").unwrap());
         let chosen: Vec<usize> = (0..all.len()).filter(|&s| digits.contains(&all[s])).collect();
         let rows = |name: &str| {
             let view = views.require(name).unwrap();
@@ -127,7 +133,9 @@ fn co_training_on_digits_is_not_worse_than_its_start_and_does_not_collapse() {
             labels: [2, 2],
             learner: || Box::new(GaussianNb::new(1.0).unwrap()),
         };
-        let (start, end, _) = compare(&problem, 8, 3);
-        assert!(end <= start.min(bound), "{names:?}: {end} % of {start} %, bound {bound} %");
+        for gate in [Gate::off as fn() -> Gate, gate] {
+            let (start, end, _) = compare(&problem, (8, 3), gate);
+            assert!(end <= start.min(bound), "{names:?}: {end} % of {start} %, bound {bound} %");
+        }
     }
 }

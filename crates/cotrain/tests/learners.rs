@@ -3,8 +3,8 @@
 use candle_core::{DType, Device, Tensor};
 use taskweave_cotrain::Step;
 use taskweave_cotrain::learner::{
-    Answers, Coding, FromFn, GaussianNb, Knn, Learner, Lesson, Logistic, Matrix, MultinomialNb, Network,
-    Ridge,
+    Answers, Coding, FromFn, GaussianNb, Knn, Learner, Lesson, Logistic, Matrix, MultinomialNb, Ridge,
+    TaskLearner,
 };
 use taskweave_cotrain::rate::{Cosine, RateConfig};
 use taskweave_heads::{HardSharing, MlpConfig, Network as Model, Params, Regression, Stage};
@@ -33,10 +33,10 @@ fn rows() -> Vec<Row> {
         row("Knn, values", || Box::new(Knn::default()), Answers::Value),
         row("Knn, classes", || Box::new(Knn::new(7, 3.0).unwrap()), CLASSES),
         row("FromFn", || Box::new(mean()), Answers::Value),
-        Row { forgets: false, ..row("Network, classes", || Box::new(network(CLASSES)), CLASSES) },
+        Row { forgets: false, ..row("TaskLearner, classes", || Box::new(network(CLASSES)), CLASSES) },
         Row {
             forgets: false,
-            ..row("Network, values", || Box::new(network(Answers::Value)), Answers::Value)
+            ..row("TaskLearner, values", || Box::new(network(Answers::Value)), Answers::Value)
         },
     ]
 }
@@ -52,7 +52,7 @@ fn mean() -> impl Learner {
 }
 
 /// A network with dropout, Adam and a rate that changes at every step.
-fn network(answers: Answers) -> Network {
+fn network(answers: Answers) -> TaskLearner {
     let rng = Rng::new(1);
     let params = Params::new(&rng, DType::F64, &Device::Cpu);
     let trunk = MlpConfig { inputs: 4, widths: vec![8], dropout: 0.2 }.build(&params.shared()).unwrap();
@@ -69,7 +69,7 @@ fn network(answers: Answers) -> Network {
         Answers::Value => step.criterion("own", Mse),
     };
     let rate = RateConfig::Cosine(Cosine::new(60, 1e-4).unwrap()).build().unwrap();
-    let learner = Network::new(step.build().unwrap(), ("x", "own"), answers).unwrap();
+    let learner = TaskLearner::new(step.build().unwrap(), ("x", "own"), answers).unwrap();
     learner.epochs(3).unwrap().batch_size(5).unwrap().rate(rate).rng(&rng)
 }
 
@@ -318,7 +318,7 @@ fn others(samples: std::ops::Range<usize>) -> Target {
 
 #[test]
 fn a_task_of_a_network_learns_beside_the_others_and_missing_labels_weigh_nothing() {
-    let head = |learner: &Network, task: &str| -> Vec<f64> {
+    let head = |learner: &TaskLearner, task: &str| -> Vec<f64> {
         let named = learner.step().params().named();
         let own = named.iter().filter(|(name, _)| name.starts_with(&format!("task.{task}")));
         own.flat_map(|(_, param)| param.var.flatten_all().unwrap().to_vec1::<f64>().unwrap()).collect()

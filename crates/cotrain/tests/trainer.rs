@@ -1,21 +1,21 @@
 //! What a trainer promises: equal bits for equal seeds, exact resuming, also after SIGKILL, and early stopping.
 
 mod fixture;
+mod killing;
 
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use fixture::{bits, metrics, shapes, step, step_of, trainer};
+use killing::{Tell, kill_until_done, killable};
 use taskweave_cotrain::rate::{OneCycle, RateConfig, ReduceOnPlateau};
 use taskweave_cotrain::{
-    Callback, Checkpoints, Control, EarlyStopping, EpochRecord, History, Schedule, Step, StepReport, Trainer,
+    Callback, Checkpoints, Control, EarlyStopping, EpochRecord, History, Schedule, Step, Trainer,
     TrainerBuilder, Unit,
 };
 use taskweave_data::{Cache, Loader, Order, Shapes, ShapesConfig};
 use taskweave_heads::{CnnConfig, Params};
-use taskweave_kernels::{Error, Result, Rng};
+use taskweave_kernels::{Error, Result};
 
 fn uninterrupted() -> (Vec<(String, Vec<u32>)>, History) {
     let (mut step, params) = step(0);
@@ -62,67 +62,28 @@ fn two_epochs_and_two_more_equal_four() {
     assert_eq!(facts(&history), facts(&whole));
 }
 
-/// Tells its standard output how far it is.
-struct Tell;
-
-impl Callback for Tell {
-    fn on_step(&mut self, report: &StepReport) -> Result<()> {
-        println!("step {}", report.step);
-        Ok(())
-    }
-}
-
-fn killable(folder: &Path) -> Params {
+fn run(folder: &Path) -> Params {
     let (mut step, params) = step(0);
     let trainer = trainer(4, 1).checkpoints(Checkpoints::new(folder)).checkpoint_every(3).callback(Tell);
     trainer.build().unwrap().fit(&mut step).unwrap();
     params
 }
 
-const CHILD: &str = "TASKWEAVE_TEST_KILLABLE";
-
-/// The process that gets killed; does nothing where it is run as a test of its own.
 #[test]
 fn killable_child() {
-    if let Ok(folder) = std::env::var(CHILD) {
-        killable(Path::new(&folder));
-        println!("done");
-    }
+    killable(run);
 }
 
 #[test]
 fn a_run_that_is_killed_at_random_moments_ends_as_one_that_is_not() {
     let folder = tempfile::tempdir().unwrap();
-    let run = folder.path().join("run");
-    let mut rng = Rng::new(std::process::id().into());
-    let mut kills = 0;
-    loop {
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "killable_child", "--nocapture", "--test-threads=1"])
-            .env(CHILD, &run)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        // At least three steps, so that every round gets further than the last checkpoint.
-        let limit = 4 + rng.below(6);
-        let told = lines.by_ref().map_while(|l| l.ok()).filter(|l| l.starts_with("step") || l == "done");
-        let last = told.take(limit).last();
-        if last.as_deref() == Some("done") {
-            child.wait().unwrap();
-            break;
-        }
-        child.kill().unwrap();
-        child.wait().unwrap();
-        kills += 1;
-        assert!(kills < 40, "the run does not get further");
+    let folder = folder.path().join("run");
+    let kills = kill_until_done("killable_child", &folder, || {
         // Whatever is there is whole.
-        Checkpoints::new(&run).latest().unwrap();
-    }
+        Checkpoints::new(&folder).latest().unwrap();
+    });
     assert!(kills > 1);
-    let resumed = bits(&killable(&run));
-    assert!(resumed == uninterrupted().0, "{kills} kills");
+    assert!(bits(&run(&folder)) == uninterrupted().0, "{kills} kills");
 }
 
 #[test]

@@ -199,8 +199,8 @@ fn add_rows<T: Real, const N: usize>(
     for j in (i..fours).step_by(4) {
         add(j, &dots::<T, N, 4>(a, std::array::from_fn(|k| &others[j + k][piece.clone()])));
     }
-    for j in fours..size {
-        add(j, &dots::<T, N, 1>(a, [&others[j][piece.clone()]]));
+    for (j, row) in others.iter().enumerate().skip(fours) {
+        add(j, &dots::<T, N, 1>(a, [&row[piece.clone()]]));
     }
 }
 

@@ -6,9 +6,10 @@ mod methods;
 
 use candle_core::{DType, Device, Tensor};
 use methods::{AGGREGATORS, SCALARIZERS, TASKS, aggregator, jacobian, scalarizer};
+use serde_json::{Value, json};
 use taskweave_kernels::autograd::Gradient;
 use taskweave_kernels::{Error, Named, State};
-use taskweave_loss::{Aggregated, Gramian, Jacobian, scalarized};
+use taskweave_loss::{Aggregated, AggregatorConfig, Gramian, Jacobian, ScalarizerConfig, scalarized};
 
 /// What is neither a loss nor a part of a gradient.
 const BAD: [f64; 3] = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY];
@@ -134,6 +135,63 @@ fn a_state_that_does_not_fit_is_refused_now_or_at_the_next_step() {
                     matches!(error, Error::Shape { .. } | Error::Unknown { .. } | Error::Parameter { .. }),
                     "{text} from {other}: {error}"
                 ),
+            }
+        }
+    }
+}
+
+/// The places of all numbers in a configuration.
+fn places(value: &Value, at: &str) -> Vec<String> {
+    match value {
+        Value::Number(_) => vec![at.into()],
+        Value::Object(fields) => fields.iter().flat_map(|(k, v)| places(v, &format!("{at}/{k}"))).collect(),
+        Value::Array(values) => {
+            values.iter().enumerate().flat_map(|(i, v)| places(v, &format!("{at}/{i}"))).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Every number of every configuration in turn, far out of any range: refused with its name, or a method that works.
+#[test]
+fn parameters_out_of_range_are_refused_by_name_or_harmless() {
+    let built = |value: Value| -> Result<_, String> {
+        let config = serde_json::from_value::<AggregatorConfig>(value).map_err(|error| error.to_string())?;
+        config.build().map_err(|error| error.to_string())
+    };
+    let mut refused = 0;
+    for text in AGGREGATORS {
+        let config = json!(serde_json::from_str::<AggregatorConfig>(text).unwrap());
+        for place in places(&config, "") {
+            let name = place.rsplit('/').find(|part| part.parse::<usize>().is_err()).unwrap();
+            for wrong in [json!(-1.0), json!(-1e300), json!(1e300), json!(-1)] {
+                let mut config = config.clone();
+                *config.pointer_mut(&place).unwrap() = wrong.clone();
+                match built(config) {
+                    Ok(mut method) => {
+                        let found = method.aggregate(&jacobian(0, &TASKS, DType::F64));
+                        let fine = found.as_ref().map_or(true, is_finite);
+                        assert!(fine, "{text}, {place} = {wrong}: {:?}", found.map(|found| found.weights));
+                    }
+                    Err(error) => {
+                        let integer = error.contains("expected u64") || error.contains("expected usize");
+                        assert!(error.contains(name) || integer, "{text}, {place} = {wrong}: {error}");
+                        refused += 1;
+                    }
+                }
+            }
+        }
+    }
+    assert!(refused > 60, "{refused}");
+    for text in SCALARIZERS {
+        let config = json!(serde_json::from_str::<ScalarizerConfig>(text).unwrap());
+        for place in places(&config, "") {
+            let name = place.rsplit('/').find(|part| part.parse::<usize>().is_err()).unwrap();
+            let mut config = config.clone();
+            *config.pointer_mut(&place).unwrap() = json!(-1.0);
+            if let Err(error) = serde_json::from_value::<ScalarizerConfig>(config) {
+                let error = error.to_string();
+                assert!(error.contains(name) || error.contains("expected u64"), "{text}, {place}: {error}");
             }
         }
     }

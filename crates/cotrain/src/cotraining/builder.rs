@@ -6,7 +6,7 @@ use taskweave_kernels::{Error, Named, Result, Rng};
 
 use super::{Member, Method, Rounds, Session, Team, Watch};
 use crate::gate::Gate;
-use crate::learner::{Learner, Views};
+use crate::learner::{Learner, MultiView};
 use crate::pool::Pool;
 
 /// The parts of a [`Session`].
@@ -19,7 +19,7 @@ use crate::pool::Pool;
 /// | `watch` | nobody | what is known for the report alone |
 /// | `rng` | seed 0 | where randomness comes from |
 pub struct SessionBuilder {
-    views: Arc<Views>,
+    views: Arc<MultiView>,
     pool: Pool,
     method: Box<dyn Method>,
     members: Vec<(String, Member)>,
@@ -31,7 +31,7 @@ pub struct SessionBuilder {
 
 impl Session {
     /// A session of a method on views and a pool.
-    pub fn builder(views: Arc<Views>, pool: Pool, method: impl Method + 'static) -> SessionBuilder {
+    pub fn builder(views: Arc<MultiView>, pool: Pool, method: impl Method + 'static) -> SessionBuilder {
         SessionBuilder {
             views,
             pool,

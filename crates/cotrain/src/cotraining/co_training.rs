@@ -32,13 +32,13 @@ use crate::selector::{Selector, TopK};
 /// ```
 /// use std::sync::Arc;
 /// use taskweave_cotrain::cotraining::{CoTraining, Session};
-/// use taskweave_cotrain::learner::{Answers, GaussianNb, Matrix, Views};
+/// use taskweave_cotrain::learner::{Answers, GaussianNb, Matrix, MultiView};
 /// use taskweave_cotrain::pool::Pool;
 /// use taskweave_kernels::Rng;
 /// let (n, mut rng) = (200, Rng::new(0));
 /// let class = |sample: usize| (sample % 2) as f64;
 /// let mut view = || Matrix::new(n, 1, (0..n).map(|i| 4.0 * class(i) + rng.normal()).collect());
-/// let views = Arc::new(Views::new([("left", view()?), ("right", view()?)])?);
+/// let views = Arc::new(MultiView::new([("left", view()?), ("right", view()?)])?);
 /// let labeled = (0..6).map(|sample| (sample, class(sample)));
 /// let pool = Pool::new(Answers::Classes(2), labeled, 6..100)?;
 /// let mut session = Session::builder(views, pool, CoTraining::default())
@@ -107,23 +107,21 @@ impl Method for CoTraining {
 
     fn prepare(&mut self, room: &mut Room<'_>) -> Result<Turn> {
         let Self { selector, quota, conflict, window } = self;
-        Labeling { selector: &**selector, quota, conflict: *conflict, window: *window }.label(room)
+        Labeling { selector: &mut **selector, quota, conflict: *conflict, window: *window }.label(room)
     }
 
     fn lesson(&self, room: &Room<'_>, learner: &str) -> Result<Option<Lesson>> {
-        // Where nothing has joined in this round, there is nothing new to learn.
-        let joined = room.pool.pseudo().values().any(|guess| guess.round == room.round);
-        joined.then(|| room.pool.lesson(learner)).transpose()
+        room.pool.is_new(learner, room.round).then(|| room.pool.lesson(learner)).transpose()
     }
 }
 
-/// All that changes is in the pool.
+/// What changes is in the pool and in the selector.
 impl Stateful for CoTraining {
     fn save(&self) -> Result<State> {
-        State::of(&())
+        self.selector.save()
     }
 
     fn restore(&mut self, state: &State) -> Result<()> {
-        state.read("CoTraining")
+        self.selector.restore(state)
     }
 }

@@ -18,11 +18,11 @@ use crate::parts::{all_or_nothing, keep, pick};
 /// ```
 /// use std::sync::Arc;
 /// use taskweave_cotrain::cotraining::{CoTraining, Committee, Session};
-/// use taskweave_cotrain::learner::{Answers, GaussianNb, Views};
+/// use taskweave_cotrain::learner::{Answers, GaussianNb, MultiView};
 /// use taskweave_cotrain::pool::Pool;
 /// use taskweave_data::{TwoMoons, TwoMoonsConfig};
 /// use taskweave_kernels::{Result, Rng};
-/// let views = Arc::new(Views::of_dataset(&TwoMoons::new(TwoMoonsConfig { len: 60, ..TwoMoonsConfig::default() })?)?);
+/// let views = Arc::new(MultiView::of_dataset(&TwoMoons::new(TwoMoonsConfig { len: 60, ..TwoMoonsConfig::default() })?)?);
 /// let pool = Pool::new(Answers::Classes(2), (0..6).map(|sample| (sample, (sample % 2) as f64)), 6..40)?;
 /// let session = |draw: u64| {
 ///     Session::builder(views.clone(), pool.clone(), CoTraining::default().window(10)?)

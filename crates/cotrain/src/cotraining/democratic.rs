@@ -11,14 +11,14 @@
 //! all vote. Weights are those of the round before the last lesson.
 //! Reference: Zhou and Goldman, "Democratic Co-Learning", ICTAI 2004, tables 1 and 2, <https://doi.org/10.1109/ICTAI.2004.48>.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 use taskweave_kernels::{Error, Named, Result, State, Stateful};
 
 use super::{Method, Room, Team, Turn, require_classes, require_learners};
 use crate::learner::{Answers, Lesson, Matrix, likeliest};
-use crate::pool::Pool;
+use crate::pool::{Pool, Proposal};
 
 /// Democratic co-learning of three or more learners, which should differ in kind.
 ///
@@ -34,16 +34,12 @@ pub struct Democratic {
     citizens: Named<Citizen>,
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 struct Citizen {
-    /// What it has accepted so far.
-    taught: BTreeMap<usize, f64>,
-    /// How many of these are expected to be wrong.
+    /// How many of the guesses that it has accepted are expected to be wrong.
     errors: f64,
     /// The middle of its interval.
     weight: f64,
-    /// Whether it has accepted anything in this round.
-    fresh: bool,
 }
 
 impl Democratic {
@@ -91,30 +87,22 @@ impl Method for Democratic {
         let intervals = self.intervals(room)?;
         let weights: Vec<f64> = intervals.iter().map(|[_, middle]| *middle).collect();
         let lower = intervals.iter().map(|[low, _]| low).sum::<f64>() / intervals.len() as f64;
-        let open = room.pool.without_given_label();
-        let said = room.team.predict(room.views, &open)?;
-        let mut offers: Vec<BTreeMap<usize, f64>> = vec![BTreeMap::new(); weights.len()];
-        for (place, &sample) in open.iter().enumerate() {
-            let votes =
-                said.values().map(|said| said.row(place).map(likeliest)).collect::<Result<Vec<_>>>()?;
-            let Some(class) = elected(&votes, &weights, room.pool.answers().width()) else { continue };
-            let outvoted = offers.iter_mut().zip(&votes).filter(|(_, vote)| **vote != class);
-            outvoted.for_each(|(offer, _)| {
-                offer.insert(sample, class as f64);
-            });
-        }
-        let labeled = room.pool.labeled().len();
-        for ((citizen, offer), weight) in self.citizens.values_mut().zip(offers).zip(weights) {
+        let offers = offers(room, &weights)?;
+        let (labeled, mut turn) = (room.pool.labeled().len(), Turn::Over);
+        for (((name, citizen), mut offer), weight) in self.citizens.iter_mut().zip(offers).zip(weights) {
+            let taught: BTreeSet<usize> = room.pool.guesses(name).map(|(sample, _)| sample).collect();
+            offer.retain(|proposal| !taught.contains(&proposal.sample));
             citizen.weight = weight;
-            citizen.consider(offer, labeled, 1.0 - lower);
+            if citizen.accepts(offer.len(), labeled + taught.len(), 1.0 - lower) {
+                room.pool.add(&offer, room.round, Some(name))?;
+                turn = Turn::Learn;
+            }
         }
-        Ok(if self.citizens.values().any(|citizen| citizen.fresh) { Turn::Learn } else { Turn::Over })
+        Ok(turn)
     }
 
     fn lesson(&self, room: &Room<'_>, learner: &str) -> Result<Option<Lesson>> {
-        let Some(citizen) = self.citizens.get(learner) else { return Ok(None) };
-        let all = room.pool.labeled().iter().chain(&citizen.taught).map(|(sample, label)| (*sample, *label));
-        citizen.fresh.then(|| Lesson::of_labels(room.pool.answers(), all)).transpose()
+        room.pool.is_new(learner, room.round).then(|| room.pool.lesson(learner)).transpose()
     }
 
     /// The class of the weighted majority.
@@ -136,18 +124,17 @@ impl Method for Democratic {
 }
 
 impl Citizen {
-    /// Accepts an offer where it is expected to help.
-    fn consider(&mut self, mut offer: BTreeMap<usize, f64>, labeled: usize, error: f64) {
-        offer.retain(|sample, _| !self.taught.contains_key(sample));
+    /// Whether an offer, of which a share `error` is wrong, is expected to help; if so, it counts from now on.
+    fn accepts(&mut self, offered: usize, known: usize, error: f64) -> bool {
         // Labels of which half are wrong are worth nothing, and more than that no more.
         let quality = |size: f64, errors: f64| size * (1.0 - 2.0 * errors / size).max(0.0).powi(2);
-        let size = (labeled + self.taught.len()) as f64;
-        let (more, errors) = (offer.len() as f64, self.errors + error * offer.len() as f64);
-        self.fresh = more > 0.0 && quality(size + more, errors) > quality(size, self.errors);
-        if self.fresh {
-            self.taught.append(&mut offer);
+        let (size, more) = (known as f64, offered as f64);
+        let errors = self.errors + error * more;
+        let accepts = offered > 0 && quality(size + more, errors) > quality(size, self.errors);
+        if accepts {
             self.errors = errors;
         }
+        accepts
     }
 }
 
@@ -160,6 +147,25 @@ impl Stateful for Democratic {
         self.citizens = state.read("Democratic")?;
         Ok(())
     }
+}
+
+/// What every learner is offered: the samples on which a weighted majority outvotes it, by the learners of this majority.
+/// They are as sure as their share of the weight.
+fn offers(room: &Room<'_>, weights: &[f64]) -> Result<Vec<Vec<Proposal>>> {
+    let open = room.pool.without_given_label();
+    let said = room.team.predict(room.views, &open)?;
+    let mut offers: Vec<Vec<Proposal>> = vec![Vec::new(); weights.len()];
+    for (place, &sample) in open.iter().enumerate() {
+        let votes = said.values().map(|said| said.row(place).map(likeliest)).collect::<Result<Vec<_>>>()?;
+        let Some(class) = elected(&votes, weights, room.pool.answers().width()) else { continue };
+        let winners = || said.names().zip(weights).zip(&votes).filter(|(_, vote)| **vote == class);
+        let share = winners().map(|((_, weight), _)| weight).sum::<f64>() / weights.iter().sum::<f64>();
+        let by = winners().map(|((name, _), _)| name.to_string()).collect();
+        let proposal = Proposal { sample, label: class as f64, confidence: share, by };
+        let outvoted = offers.iter_mut().zip(&votes).filter(|(_, vote)| **vote != class);
+        outvoted.for_each(|(offer, _)| offer.push(proposal.clone()));
+    }
+    Ok(offers)
 }
 
 /// The class that most learners say, where their weight also outweighs that of any other class.
@@ -215,13 +221,11 @@ mod tests {
 
     #[test]
     fn an_offer_is_accepted_where_the_errors_it_brings_are_few() {
-        let offer = |n: usize| (0..n).map(|sample| (sample, 1.0)).collect::<BTreeMap<_, _>>();
         let mut citizen = Citizen::default();
-        citizen.consider(offer(10), 10, 0.4); // 20 (1 − 2 · 4 / 20)² = 7.2 < 10
-        assert!(!citizen.fresh && citizen.taught.is_empty());
-        citizen.consider(offer(10), 10, 0.1); // 20 (1 − 2 / 20)² = 16.2 > 10
-        assert!(citizen.fresh && citizen.errors == 1.0);
-        citizen.consider(offer(10), 10, 0.1);
-        assert!(!citizen.fresh, "nothing new");
+        assert!(!citizen.accepts(10, 10, 0.4)); // 20 (1 − 2 · 4 / 20)² = 7.2 < 10
+        assert_eq!(citizen.errors, 0.0);
+        assert!(citizen.accepts(10, 10, 0.1)); // 20 (1 − 2 / 20)² = 16.2 > 10
+        assert_eq!(citizen.errors, 1.0);
+        assert!(!citizen.accepts(0, 20, 0.1), "nothing new");
     }
 }

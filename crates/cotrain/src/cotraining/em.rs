@@ -3,8 +3,9 @@
 //! Per round: t(x) = p(· | x) for every sample without a label, then the learner learns from the given labels with weight 1
 //! and from t with weight λ. Ends where no probability moves by more than 10⁻⁶.
 //! Cost: one prediction of all unlabeled samples and one lesson per round.
-//! Guarantees: with multinomial naive Bayes of smoothing α and λ = 1 no round lowers the likelihood of labels and samples times
-//! Π θ^α over its word probabilities θ; λ = 0 is supervised.
+//! Guarantees: no round lowers Σ_L ln p(x, y) + λ Σ_U ln p(x), with multinomial naive Bayes of smoothing α plus α Σ ln θ over its
+//! word probabilities θ, with Gaussian naive Bayes of a smoothing near 0; λ = 0 is supervised. Not: a likelier model is a
+//! better one; the mixture that fits best need not be that of the classes.
 //! Reference: Nigam et al., "Text Classification from Labeled and Unlabeled Documents using EM", Machine Learning 39, 2000.
 
 use taskweave_kernels::{Error, Result, State, Stateful};

@@ -9,7 +9,7 @@ use crate::selector::{Ballot, Selector};
 
 /// How samples are chosen.
 pub(super) struct Labeling<'a> {
-    pub(super) selector: &'a dyn Selector,
+    pub(super) selector: &'a mut dyn Selector,
     pub(super) quota: &'a Quota,
     pub(super) conflict: Conflict,
     /// Samples in the window.
@@ -19,12 +19,12 @@ pub(super) struct Labeling<'a> {
 impl Labeling<'_> {
     /// Fills the window, has the learners propose, and labels what remains after conflicts. A window of which nothing is
     /// chosen is drawn anew in the next round, and where it holds all there is, the method is over.
-    pub(super) fn label(&self, room: &mut Room<'_>) -> Result<Turn> {
+    pub(super) fn label(self, room: &mut Room<'_>) -> Result<Turn> {
         let quota = self.quota.of(room.pool)?;
         let window = room.pool.replenish(self.window, &room.rng).to_vec();
         let predictions = room.team.predict(room.views, &window)?;
         check_probabilities(&predictions)?;
-        let ballot = Ballot { samples: &window, predictions: &predictions, quota: &quota };
+        let ballot = Ballot { samples: &window, predictions: &predictions, quota: &quota, round: room.round };
         let proposals = self.conflict.resolve(self.selector.select(&ballot)?);
         if proposals.is_empty() {
             let all = window.len() == room.pool.unlabeled().len();

@@ -53,7 +53,7 @@ pub(crate) use vote::kappa;
 
 use taskweave_kernels::{Error, Named, Result, Rng, Stateful};
 
-use crate::learner::{Answers, Lesson, Matrix, Views};
+use crate::learner::{Answers, Lesson, Matrix, MultiView};
 use crate::pool::Pool;
 
 /// Whether a method has anything left to do.
@@ -69,7 +69,7 @@ pub enum Turn {
 #[derive(Debug)]
 pub struct Room<'a> {
     /// All views.
-    pub views: &'a Views,
+    pub views: &'a MultiView,
     /// The learners.
     pub team: &'a mut Team,
     /// Who has a label.

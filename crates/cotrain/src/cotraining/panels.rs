@@ -48,6 +48,7 @@ impl Rounds {
             &[
                 ("score", &|record| Some(record.decision.as_ref()?.score)),
                 ("best", &|record| Some(record.decision.as_ref()?.best)),
+                ("least that is kept", &|record| Some(record.decision.as_ref()?.least)),
             ],
         );
         match last.filter(|record| !record.agreement.is_empty()) {

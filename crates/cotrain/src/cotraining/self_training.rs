@@ -60,24 +60,22 @@ impl Method for SelfTraining {
     fn prepare(&mut self, room: &mut Room<'_>) -> Result<Turn> {
         let Self { selector, quota } = self;
         let labeling =
-            Labeling { selector: &**selector, quota, conflict: Conflict::Drop, window: usize::MAX };
+            Labeling { selector: &mut **selector, quota, conflict: Conflict::Drop, window: usize::MAX };
         labeling.label(room)
     }
 
     fn lesson(&self, room: &Room<'_>, learner: &str) -> Result<Option<Lesson>> {
-        // Where nothing has joined in this round, there is nothing new to learn.
-        let joined = room.pool.pseudo().values().any(|guess| guess.round == room.round);
-        joined.then(|| room.pool.lesson(learner)).transpose()
+        room.pool.is_new(learner, room.round).then(|| room.pool.lesson(learner)).transpose()
     }
 }
 
-/// All that changes is in the pool.
+/// What changes is in the pool and in the selector.
 impl Stateful for SelfTraining {
     fn save(&self) -> Result<State> {
-        State::of(&())
+        self.selector.save()
     }
 
     fn restore(&mut self, state: &State) -> Result<()> {
-        state.read("SelfTraining")
+        self.selector.restore(state)
     }
 }

@@ -10,9 +10,9 @@ use super::vote::agreement;
 use super::{Listener, Method, Room, RoundRecord, Rounds, Silent, Team, Turn};
 use crate::Control;
 use crate::gate::{Gate, Verdict, score};
-use crate::learner::{Answers, Matrix, Views};
+use crate::learner::{Answers, Matrix, MultiView};
 use crate::parts::{all_or_nothing, keep, pick};
-use crate::pool::Pool;
+use crate::pool::{Pool, PseudoLabel};
 
 /// What all learners say together, among the scores.
 pub(super) const TOGETHER: &str = "together";
@@ -72,7 +72,7 @@ pub enum Advance {
 /// # Example
 /// [`CoTraining`](super::CoTraining) has one.
 pub struct Session {
-    pub(super) views: Arc<Views>,
+    pub(super) views: Arc<MultiView>,
     pub(super) team: Team,
     pub(super) pool: Pool,
     pub(super) method: Box<dyn Method>,
@@ -266,9 +266,11 @@ impl Session {
 
     /// The share of guessed labels that are right, of those whose truth is known.
     fn precision(&self, watch: &Watch) -> Option<f64> {
-        let guesses = self.pool.pseudo().iter();
-        let right: Vec<bool> =
-            guesses.filter_map(|(sample, guess)| Some(*watch.truth.get(sample)? == guess.label)).collect();
+        let right = |(sample, guesses): (&usize, &Vec<PseudoLabel>)| -> Vec<bool> {
+            let truth = watch.truth.get(sample);
+            guesses.iter().filter_map(|guess| Some(*truth? == guess.label)).collect()
+        };
+        let right: Vec<bool> = self.pool.pseudo().iter().flat_map(right).collect();
         let count = right.iter().filter(|right| **right).count();
         (!right.is_empty()).then(|| count as f64 / right.len() as f64)
     }

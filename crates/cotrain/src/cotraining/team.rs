@@ -2,7 +2,7 @@
 
 use taskweave_kernels::{Error, Named, Result, State, Stateful};
 
-use crate::learner::{Answers, Learner, Lesson, Matrix, Views};
+use crate::learner::{Answers, Learner, Lesson, Matrix, MultiView};
 use crate::parts::{all_or_nothing, keep, pick};
 
 /// A learner and the view that it sees.
@@ -45,7 +45,7 @@ impl Team {
     ///
     /// # Errors
     /// [`Error::Unknown`] for no such learner, and those of the learner.
-    pub fn teach(&mut self, name: &str, views: &Views, lesson: &Lesson) -> Result<()> {
+    pub fn teach(&mut self, name: &str, views: &MultiView, lesson: &Lesson) -> Result<()> {
         self.learn(name, views, lesson)?;
         self.taught.remove(name);
         self.taught.insert(name, lesson.clone())
@@ -56,7 +56,7 @@ impl Team {
         self.taught.get(name)
     }
 
-    fn learn(&mut self, name: &str, views: &Views, lesson: &Lesson) -> Result<()> {
+    fn learn(&mut self, name: &str, views: &MultiView, lesson: &Lesson) -> Result<()> {
         let member = self.members.require_mut("learner", name)?;
         member.learner.learn(views.require(&member.view)?, lesson)
     }
@@ -65,7 +65,7 @@ impl Team {
     ///
     /// # Errors
     /// Those of [`Team::predict_by`].
-    pub fn predict(&self, views: &Views, samples: &[usize]) -> Result<Named<Matrix>> {
+    pub fn predict(&self, views: &MultiView, samples: &[usize]) -> Result<Named<Matrix>> {
         self.members.try_map(|name, _| self.predict_by(name, views, samples))
     }
 
@@ -74,7 +74,7 @@ impl Team {
     /// # Errors
     /// [`Error::NonFinite`] for a prediction that is NaN or infinite, [`Error::Shape`] for one of another shape; those of
     /// the learner.
-    pub fn predict_by(&self, name: &str, views: &Views, samples: &[usize]) -> Result<Matrix> {
+    pub fn predict_by(&self, name: &str, views: &MultiView, samples: &[usize]) -> Result<Matrix> {
         let member = self.members.require("learner", name)?;
         let said = member.learner.predict(views.require(&member.view)?, samples)?;
         if (said.rows(), said.columns()) != (samples.len(), self.answers.width()) {
@@ -98,7 +98,7 @@ impl Team {
     pub fn trial(
         &mut self,
         name: &str,
-        views: &Views,
+        views: &MultiView,
         (lesson, samples): (&Lesson, &[usize]),
     ) -> Result<Matrix> {
         let before = self.members.require("learner", name)?.learner.save()?;
@@ -114,7 +114,7 @@ impl Team {
     pub fn trial_anew(
         &mut self,
         name: &str,
-        views: &Views,
+        views: &MultiView,
         (lesson, samples): (&Lesson, &[usize]),
     ) -> Result<Matrix> {
         let learner = &mut self.members.require_mut("learner", name)?.learner;
@@ -186,7 +186,7 @@ mod tests {
 
     #[test]
     fn a_trial_goes_on_or_starts_anew_and_leaves_no_trace() {
-        let views = Views::new([("x", Matrix::new(2, 1, vec![0.0, 1.0]).unwrap())]).unwrap();
+        let views = MultiView::new([("x", Matrix::new(2, 1, vec![0.0, 1.0]).unwrap())]).unwrap();
         let member = Member { view: "x".into(), learner: Box::new(Counting(0.0)) };
         let mut team = Team::new(Named::new([("a", member)]).unwrap(), Answers::Value).unwrap();
         let lesson = |label: f64| Lesson::of_labels(Answers::Value, [(0, label)]).unwrap();

@@ -6,17 +6,20 @@
 //!     accept where eᵢ < e'ᵢ and eᵢ |Lᵢ| < e'ᵢ l'ᵢ; where Lᵢ is too large for the second, draw ⌈e'ᵢ l'ᵢ / eᵢ − 1⌉ of it.
 //! Then i learns L ∪ Lᵢ, and e'ᵢ, l'ᵢ become eᵢ, |Lᵢ|. Starts from e'ᵢ = ½, l'ᵢ = ⌊eᵢ / (e'ᵢ − eᵢ) + 1⌋; ends where none accepts.
 //! Together the three say the class of the majority. Cost: one prediction of all samples and one lesson per learner and
-//! round. Guarantees: Lᵢ is drawn anew in each round, so that an early error is not kept.
+//! round. The pool holds for each learner the Lᵢ of its last lesson. Guarantees: Lᵢ is drawn anew in each round, so that an
+//! early error is not kept.
 //! Variants: where j and k agree on no labeled sample, eᵢ = ½, and nothing is accepted.
 //! Reference: Zhou and Li, "Tri-Training: Exploiting Unlabeled Data Using Three Classifiers", TKDE 17, 2005, figure 1,
 //! <https://doi.org/10.1109/TKDE.2005.186>.
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use taskweave_kernels::{Error, Named, Result, Rng, State, Stateful};
 
 use super::{Method, Room, Team, Turn, require_classes, vote};
-use crate::learner::{Answers, Lesson, Matrix, likeliest};
-use crate::pool::Pool;
+use crate::learner::{Answers, Lesson, Matrix};
+use crate::pool::{Pool, Proposal};
 
 /// Tri-training; no parameters. The three learners may see one view or several.
 ///
@@ -27,17 +30,16 @@ pub struct TriTraining {
     students: [Student; 3],
 }
 
-/// What is remembered of a learner's last lesson, and the one that is due.
+/// What is remembered of a learner's last lesson.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Student {
     error: f64,
     size: f64,
-    due: Option<Vec<(usize, f64)>>,
 }
 
 impl Default for Student {
     fn default() -> Self {
-        Self { error: 0.5, size: 0.0, due: None }
+        Self { error: 0.5, size: 0.0 }
     }
 }
 
@@ -67,26 +69,21 @@ impl Method for TriTraining {
         let open = room.pool.without_given_label();
         let (known, guessed) =
             (room.team.predict(room.views, &labeled)?, room.team.predict(room.views, &open)?);
-        let truth: Vec<usize> = room.pool.labeled().values().map(|label| *label as usize).collect();
+        let mut turn = Turn::Over;
         for (place, student) in self.students.iter_mut().enumerate() {
-            let wrong = agreed(&known, place).filter_map(|(at, class)| Some(*truth.get(at)? != class));
-            let wrong: Vec<bool> = wrong.collect();
-            let error = match wrong.len() {
-                0 => 0.5,
-                n => wrong.iter().filter(|wrong| **wrong).count() as f64 / n as f64,
-            };
-            let taught =
-                agreed(&guessed, place).filter_map(|(at, class)| Some((*open.get(at)?, class as f64)));
-            student.consider(error, taught.collect(), &room.rng.fork_at(place as u64));
+            let Some(name) = room.team.members().names().nth(place) else { continue };
+            let error = error(&agreed(&known, place, &labeled)?, room.pool.labeled());
+            let offer = agreed(&guessed, place, &open)?;
+            if let Some(taught) = student.consider(error, offer, &room.rng.fork_at(place as u64)) {
+                room.pool.replace(&taught, room.round, name)?;
+                turn = Turn::Learn;
+            }
         }
-        Ok(if self.students.iter().any(|student| student.due.is_some()) { Turn::Learn } else { Turn::Over })
+        Ok(turn)
     }
 
     fn lesson(&self, room: &Room<'_>, learner: &str) -> Result<Option<Lesson>> {
-        let place = room.team.members().position(learner);
-        let due = place.and_then(|place| self.students.get(place)).and_then(|student| student.due.as_ref());
-        let given = room.pool.labeled().iter().map(|(sample, label)| (*sample, *label));
-        due.map(|due| Lesson::of_labels(room.pool.answers(), given.chain(due.iter().copied()))).transpose()
+        room.pool.is_new(learner, room.round).then(|| room.pool.lesson(learner)).transpose()
     }
 
     /// The class of the majority.
@@ -96,29 +93,28 @@ impl Method for TriTraining {
 }
 
 impl Student {
-    /// Accepts what the other two have to teach, all or some of it, or nothing.
-    fn consider(&mut self, error: f64, mut taught: Vec<(usize, f64)>, rng: &Rng) {
-        self.due = None;
-        if error >= self.error || taught.is_empty() {
-            return;
+    /// What is accepted of that which the other two have to teach: all or some of it, or nothing.
+    fn consider(&mut self, error: f64, mut offer: Vec<Proposal>, rng: &Rng) -> Option<Vec<Proposal>> {
+        if error >= self.error || offer.is_empty() {
+            return None;
         }
         let needed = error / (self.error - error);
         if self.size == 0.0 {
             self.size = (needed + 1.0).floor();
         }
-        let size = taught.len() as f64;
+        let size = offer.len() as f64;
         if self.size >= size {
-            return;
+            return None;
         }
         if error * size >= self.error * self.size {
             if self.size <= needed {
-                return;
+                return None;
             }
-            rng.fork("subsample").shuffle(&mut taught);
-            taught.truncate((self.error * self.size / error - 1.0).ceil() as usize);
+            rng.fork("subsample").shuffle(&mut offer);
+            offer.truncate((self.error * self.size / error - 1.0).ceil() as usize);
         }
-        (self.error, self.size) = (error, taught.len() as f64);
-        self.due = Some(taught);
+        (self.error, self.size) = (error, offer.len() as f64);
+        Some(offer)
     }
 }
 
@@ -133,42 +129,45 @@ impl Stateful for TriTraining {
     }
 }
 
-/// Where the two learners other than the one at `place` agree, and on which class.
-fn agreed(said: &Named<Matrix>, place: usize) -> impl Iterator<Item = (usize, usize)> {
-    let others: Vec<Vec<usize>> = said
-        .values()
-        .enumerate()
-        .filter(|(other, _)| *other != place)
-        .map(|(_, said)| said.iter().map(likeliest).collect())
-        .collect();
-    let [a, b]: [Vec<usize>; 2] = others.try_into().unwrap_or_default();
-    a.into_iter().zip(b).enumerate().filter(|(_, (a, b))| a == b).map(|(at, (class, _))| (at, class))
+/// The samples on which the two learners other than the one at `place` agree, as what they propose together.
+fn agreed(said: &Named<Matrix>, place: usize, samples: &[usize]) -> Result<Vec<Proposal>> {
+    let others: Vec<(&str, &Matrix)> =
+        said.iter().enumerate().filter(|(other, _)| *other != place).map(|(_, said)| said).collect();
+    let by: Vec<String> = others.iter().map(|(name, _)| name.to_string()).collect();
+    let mut agreed = Vec::new();
+    for (row, &sample) in samples.iter().enumerate() {
+        let rows = others.iter().map(|(_, said)| said.row(row)).collect::<Result<Vec<_>>>()?;
+        agreed.extend(Proposal::unanimous(&by, sample, &rows).map(|(_, proposal)| proposal));
+    }
+    Ok(agreed)
+}
+
+/// The share of the labeled samples that have been proposed wrongly; ½ where none has been proposed.
+fn error(proposed: &[Proposal], labeled: &BTreeMap<usize, f64>) -> f64 {
+    let wrong = proposed.iter().filter(|one| labeled.get(&one.sample) != Some(&one.label)).count();
+    if proposed.is_empty() { 0.5 } else { wrong as f64 / proposed.len() as f64 }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn samples(n: usize) -> Vec<(usize, f64)> {
-        (0..n).map(|sample| (sample, 0.0)).collect()
+    fn offer(n: usize) -> Vec<Proposal> {
+        let proposal = |sample| Proposal { sample, label: 0.0, confidence: 1.0, by: Vec::new() };
+        (0..n).map(proposal).collect()
     }
 
     #[test]
     fn a_student_accepts_while_the_expected_number_of_errors_falls() {
-        let rng = Rng::new(0);
         let mut student = Student::default();
-        student.consider(0.1, samples(20), &rng);
+        let mut accepted =
+            |error: f64, n: usize| student.consider(error, offer(n), &Rng::new(0)).map(|taken| taken.len());
         // l' = ⌊0.1 / 0.4 + 1⌋ = 1; 0.1 · 20 ≥ 0.5 · 1, and 1 > 0.25: ⌈0.5 / 0.1 − 1⌉ = 4 of them.
-        assert_eq!(student.due.as_ref().map(Vec::len), Some(4));
-        student.consider(0.1, samples(20), &rng);
-        assert_eq!(student.due, None, "the error has not fallen");
-        student.consider(0.05, samples(7), &rng);
-        assert_eq!(student.due.as_ref().map(Vec::len), Some(7), "0.05 · 7 < 0.1 · 4");
-        student.consider(0.04, samples(7), &rng);
-        assert_eq!(student.due, None, "no more samples than before");
-        student.consider(0.0, samples(8), &rng);
-        assert_eq!(student.due.as_ref().map(Vec::len), Some(8));
-        student.consider(0.0, samples(99), &rng);
-        assert_eq!(student.due, None, "an error of 0 cannot fall");
+        assert_eq!(accepted(0.1, 20), Some(4));
+        assert_eq!(accepted(0.1, 20), None, "the error has not fallen");
+        assert_eq!(accepted(0.05, 7), Some(7), "0.05 · 7 < 0.1 · 4");
+        assert_eq!(accepted(0.04, 7), None, "no more samples than before");
+        assert_eq!(accepted(0.0, 8), Some(8));
+        assert_eq!(accepted(0.0, 99), None, "an error of 0 cannot fall");
     }
 }

@@ -1,5 +1,6 @@
 //! What the gate's score is formed from.
 
+use serde::{Deserialize, Serialize};
 use taskweave_kernels::{Named, Result};
 
 use crate::cotraining::{Method, Room, kappa};
@@ -12,24 +13,60 @@ pub(super) enum Evidence {
     Unlabeled { folds: usize },
 }
 
+/// A score, larger is better, and its standard error.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(super) struct Estimate {
+    pub(super) score: f64,
+    pub(super) error: f64,
+}
+
 impl Evidence {
-    /// The score of a session as it stands; larger is better.
-    pub(super) fn score(&self, room: &mut Room<'_>, method: &dyn Method) -> Result<Option<f64>> {
+    /// The score of a session as it stands.
+    pub(super) fn estimate(&self, room: &mut Room<'_>, method: &dyn Method) -> Result<Option<Estimate>> {
         match self {
             Self::None => Ok(None),
             Self::Validation(labeled) => {
                 let samples: Vec<usize> = labeled.iter().map(|(sample, _)| *sample).collect();
                 let said = room.team.predict(room.views, &samples)?;
                 let said = method.combine(&said, room.pool.answers())?;
-                Ok(Some(score(&said, labeled.iter().map(|(_, label)| *label), room.pool.answers())))
+                let labels = labeled.iter().map(|(_, label)| *label).collect();
+                Ok(Some(Estimate::of(&said, labels, room.pool.answers())))
             }
             Self::Unlabeled { folds } => {
                 let validated = cross_validated(room, method, *folds)?;
-                let agreement = mean_agreement(room)?;
-                Ok(Some(agreement.map_or(validated, |kappa| 0.5 * (kappa + validated))))
+                let Some(kappa) = mean_agreement(room)? else { return Ok(Some(validated)) };
+                let Estimate { score, error } = validated;
+                Ok(Some(Estimate { score: 0.5 * (kappa + score), error: 0.5 * error }))
             }
         }
     }
+}
+
+impl Estimate {
+    /// The score on labels. For values the standard error is that of the mean squared error, as a share of the variance.
+    fn of(said: &Matrix, labels: Vec<f64>, answers: Answers) -> Self {
+        let n = labels.len() as f64;
+        let score = score(said, labels.iter().copied(), answers);
+        let error = match answers {
+            Answers::Classes(_) => {
+                let p = (score * n + 2.0) / (n + 4.0);
+                (p * (1.0 - p) / (n + 4.0)).sqrt()
+            }
+            Answers::Value => {
+                let squares: Vec<f64> =
+                    said.values().iter().zip(&labels).map(|(said, label)| (said - label).powi(2)).collect();
+                let scale = variance(&labels);
+                (variance(&squares) / n.max(1.0)).sqrt() / if scale > 0.0 { scale } else { 1.0 }
+            }
+        };
+        Self { score, error }
+    }
+}
+
+fn variance(values: &[f64]) -> f64 {
+    let n = values.len().max(1) as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / n
 }
 
 /// The accuracy of predictions; for values R², the share of the variance that they explain.
@@ -61,7 +98,7 @@ fn mean_agreement(room: &Room<'_>) -> Result<Option<f64>> {
 }
 
 /// The score on the given labels where every learner learns its last lesson without them and from the start, fold by fold.
-fn cross_validated(room: &mut Room<'_>, method: &dyn Method, folds: usize) -> Result<f64> {
+fn cross_validated(room: &mut Room<'_>, method: &dyn Method, folds: usize) -> Result<Estimate> {
     let folds = deal(room, folds);
     let mut said = Vec::new();
     let mut labels = Vec::new();
@@ -79,7 +116,7 @@ fn cross_validated(room: &mut Room<'_>, method: &dyn Method, folds: usize) -> Re
         said.extend(together.iter().map(<[f64]>::to_vec));
         labels.extend(fold.iter().filter_map(|sample| room.pool.labeled().get(sample)).copied());
     }
-    Ok(score(&Matrix::of_rows(&said)?, labels.into_iter(), room.pool.answers()))
+    Ok(Estimate::of(&Matrix::of_rows(&said)?, labels, room.pool.answers()))
 }
 
 /// The labeled samples in turn, class by class, so that every fold has its share of each.
@@ -91,4 +128,22 @@ fn deal(room: &Room<'_>, folds: usize) -> Vec<Vec<usize>> {
         dealt[place % folds].push(sample);
     }
     dealt
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_standard_error_is_that_of_a_share_or_of_a_mean_of_squares() {
+        let right = Matrix::of_rows(&vec![vec![0.9, 0.1]; 12]).unwrap();
+        let estimate = Estimate::of(&right, vec![0.0; 12], Answers::Classes(2));
+        // p = 14 / 16.
+        assert_eq!(estimate.score, 1.0);
+        assert!((estimate.error - (0.875f64 * 0.125 / 16.0).sqrt()).abs() < 1e-15);
+        // Labels of variance 1; squared errors 0 and 1, of variance ¼.
+        let said = Matrix::new(2, 1, vec![1.0, 2.0]).unwrap();
+        let estimate = Estimate::of(&said, vec![1.0, 3.0], Answers::Value);
+        assert_eq!((estimate.score, estimate.error), (0.5, 0.125f64.sqrt()));
+    }
 }

@@ -1,15 +1,19 @@
 //! The gate: whether the rounds of a session have helped, and back to where they had.
 //!
-//! After every round the gate forms a score and compares it with the best so far:
-//!     score ≥ best − tolerance   the round is kept, and the session remembered as it is;
-//!     otherwise                  the round is worse; after more than `patience` of them in a row the session ends.
+//! After every round the gate forms a score and compares it with the best so far, whose standard error is s:
+//!     score ≥ best − tolerance · s   the round is kept, and the session remembered as it is;
+//!     otherwise                      the round is worse; after more than `patience` of them in a row the session ends.
 //! At the end, learners, pool and method go back to the last round that was kept. The score is
-//!     with validation labels     their accuracy (R² for values) by what the learners say together;
-//!     without                    ½ (κ̄ + a): κ̄ the mean agreement beyond chance of each two learners on all samples that
-//!                                came without a label, a the cross-validated accuracy on the given labels, where every
-//!                                learner learns this round's lesson without the fold. With one learner a alone.
+//!     with validation labels   their accuracy (R² for values) by what the learners say together;
+//!     without                  ½ (κ̄ + a): κ̄ the mean agreement beyond chance of each two learners on all samples that
+//!                              came without a label, a the cross-validated accuracy on the given labels, where every
+//!                              learner learns this round's lesson without the fold. With one learner a alone.
+//! The standard error is that of the accuracy on n labels, k of which are right: √(p (1 − p) / (n + 4)), p = (k + 2) / (n + 4),
+//! which is not 0 where all are right; κ̄ stands on so many samples that it counts as exact.
 //! Cost: with validation labels one prediction of them per round; without, one prediction of the unlabeled samples and one
 //! lesson per fold, per learner. Not: proof; learners that are wrong alike agree.
+//! Reference: one standard error is the rule of Breiman, Friedman, Olshen and Stone, "Classification and Regression Trees",
+//! Wadsworth 1984, section 3.4; for shares near 1 its form is that of Agresti and Coull, The American Statistician 52, 1998.
 
 mod evidence;
 
@@ -20,7 +24,7 @@ use crate::cotraining::{Method, Room};
 use crate::parts::{keep, pick};
 use crate::pool::Pool;
 
-use evidence::Evidence;
+use evidence::{Estimate, Evidence};
 
 pub(crate) use evidence::score;
 
@@ -31,6 +35,8 @@ pub struct Decision {
     pub score: f64,
     /// The best score up to then.
     pub best: f64,
+    /// The least score that is kept.
+    pub least: f64,
     /// What followed.
     pub verdict: Verdict,
 }
@@ -51,13 +57,13 @@ pub enum Verdict {
 ///
 /// | parameter | default | range | meaning |
 /// | --- | --- | --- | --- |
-/// | `tolerance` | 0.02 | ≥ 0 | how far a score may lie below the best |
+/// | `tolerance` | 1 | ≥ 0 | by how many of its standard errors a score may lie below the best |
 /// | `patience` | 2 | ≥ 0 | rounds in a row that may be worse |
 ///
 /// # Example
 /// ```
 /// use taskweave_cotrain::gate::Gate;
-/// let gate = Gate::validation([(0, 1.0), (1, 0.0)])?.tolerance(0.0)?.patience(3);
+/// let gate = Gate::validation([(0, 1.0), (1, 0.0)])?.tolerance(0.5)?.patience(3);
 /// assert!(Gate::validation([]).is_err());
 /// assert!(Gate::unlabeled(1).is_err());
 /// # Ok::<(), taskweave_kernels::Error>(())
@@ -73,7 +79,7 @@ pub struct Gate {
 
 #[derive(Debug, Clone)]
 struct Best {
-    score: f64,
+    estimate: Estimate,
     round: u64,
     state: State,
 }
@@ -81,7 +87,7 @@ struct Best {
 #[derive(Serialize, Deserialize)]
 struct Saved {
     worse: u64,
-    best: Option<(f64, u64, serde_json::Value)>,
+    best: Option<(Estimate, u64, serde_json::Value)>,
 }
 
 impl Gate {
@@ -130,7 +136,7 @@ impl Gate {
         Ok(())
     }
 
-    /// How far a score may lie below the best.
+    /// By how many of its standard errors a score may lie below the best.
     ///
     /// # Errors
     /// [`Error::Parameter`] where it is negative or not finite.
@@ -149,7 +155,7 @@ impl Gate {
     }
 
     fn of(evidence: Evidence) -> Self {
-        Self { evidence, tolerance: 0.02, patience: 2, best: None, worse: 0 }
+        Self { evidence, tolerance: 1.0, patience: 2, best: None, worse: 0 }
     }
 
     /// Judges a round; `state` is asked for what is to be remembered.
@@ -159,17 +165,21 @@ impl Gate {
         method: &dyn Method,
         state: impl FnOnce(&Room<'_>) -> Result<State>,
     ) -> Result<Option<Decision>> {
-        let Some(score) = self.evidence.score(room, method)? else { return Ok(None) };
-        let best = self.best.as_ref().map_or(score, |best| best.score.max(score));
-        let verdict = if score >= best - self.tolerance {
-            self.best = Some(Best { score: best, round: room.round, state: state(room)? });
+        let Some(found) = self.evidence.estimate(room, method)? else { return Ok(None) };
+        let best = match &self.best {
+            Some(best) if best.estimate.score > found.score => best.estimate,
+            _ => found,
+        };
+        let least = best.score - self.tolerance * best.error;
+        let verdict = if found.score >= least {
+            self.best = Some(Best { estimate: best, round: room.round, state: state(room)? });
             self.worse = 0;
             Verdict::Kept
         } else {
             self.worse += 1;
             if self.worse > self.patience { Verdict::Stopped } else { Verdict::Worse }
         };
-        Ok(Some(Decision { score, best, verdict }))
+        Ok(Some(Decision { score: found.score, best: best.score, least, verdict }))
     }
 
     /// The last round that was kept and what it left, where worse ones followed.
@@ -180,7 +190,7 @@ impl Gate {
     pub(crate) fn save(&self) -> Result<State> {
         let mut tensors = Named::default();
         let best = match &self.best {
-            Some(best) => Some((best.score, best.round, keep(&mut tensors, "best/", best.state.clone())?)),
+            Some(best) => Some((best.estimate, best.round, keep(&mut tensors, "best/", best.state.clone())?)),
             None => None,
         };
         Ok(State { tensors, ..State::of(&Saved { worse: self.worse, best })? })
@@ -188,8 +198,8 @@ impl Gate {
 
     pub(crate) fn restore(&mut self, state: &State) -> Result<()> {
         let saved: Saved = state.read("Gate")?;
-        let best = |(score, round, values): (f64, u64, serde_json::Value)| {
-            Ok::<_, Error>(Best { score, round, state: pick(state, "best/", &values)? })
+        let best = |(estimate, round, values): (Estimate, u64, serde_json::Value)| {
+            Ok::<_, Error>(Best { estimate, round, state: pick(state, "best/", &values)? })
         };
         self.best = saved.best.map(best).transpose()?;
         self.worse = saved.worse;

@@ -180,20 +180,20 @@ impl Matrix {
 ///
 /// # Example
 /// ```
-/// use taskweave_cotrain::learner::{Matrix, Views};
+/// use taskweave_cotrain::learner::{Matrix, MultiView};
 /// let x = Matrix::new(2, 1, vec![1.0, 2.0])?;
-/// assert!(Views::new([("left", x.clone()), ("right", x.clone())]).is_ok());
+/// assert!(MultiView::new([("left", x.clone()), ("right", x.clone())]).is_ok());
 /// let longer = Matrix::new(3, 1, vec![1.0, 2.0, 3.0])?;
-/// assert!(Views::new([("left", x), ("right", longer)]).is_err());
+/// assert!(MultiView::new([("left", x), ("right", longer)]).is_err());
 /// # Ok::<(), taskweave_kernels::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq)]
-pub struct Views {
+pub struct MultiView {
     matrices: Named<Matrix>,
 }
 
-impl Views {
-    /// Views by name.
+impl MultiView {
+    /// MultiView by name.
     ///
     /// # Errors
     /// [`Error::Parameter`] for no view, [`Error::Shape`] for views that differ in the number of samples,
@@ -217,13 +217,13 @@ impl Views {
     /// Every input of a data set as a view, one row per sample.
     ///
     /// # Errors
-    /// Those of the data set and of [`Views::new`].
+    /// Those of the data set and of [`MultiView::new`].
     ///
     /// # Example
     /// ```
-    /// use taskweave_cotrain::learner::Views;
+    /// use taskweave_cotrain::learner::MultiView;
     /// use taskweave_data::{TwoMoons, TwoMoonsConfig};
-    /// let views = Views::of_dataset(&TwoMoons::new(TwoMoonsConfig { len: 40, ..TwoMoonsConfig::default() })?)?;
+    /// let views = MultiView::of_dataset(&TwoMoons::new(TwoMoonsConfig { len: 40, ..TwoMoonsConfig::default() })?)?;
     /// assert_eq!((views.samples(), views.require("left")?.columns()), (40, 2));
     /// # Ok::<(), taskweave_kernels::Error>(())
     /// ```

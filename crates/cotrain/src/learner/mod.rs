@@ -8,7 +8,7 @@
 //! | [`Ridge`] | values, also one per class | Hoerl and Kennard, 1970 |
 //! | [`Knn`] | values | Cover and Hart, 1967 |
 //! | [`FromFn`] | what two closures say | |
-//! | [`Network`] | a task of any model of this project | |
+//! | [`TaskLearner`] | a task of any model of this project | |
 //!
 //! Host numbers ([`Matrix`]) are the wire here: most learners of this family are closed forms on small data, and a network
 //! makes tensors of them.
@@ -22,10 +22,10 @@ mod lesson;
 mod logistic;
 mod matrix;
 mod multinomial_nb;
-mod network;
 mod ridge;
 mod saved;
 mod softmax;
+mod task_learner;
 
 pub use coding::Coding;
 pub use from_fn::FromFn;
@@ -33,10 +33,10 @@ pub use gaussian_nb::GaussianNb;
 pub use knn::Knn;
 pub use lesson::{Answers, Lesson};
 pub use logistic::Logistic;
-pub use matrix::{Matrix, Views};
+pub use matrix::{Matrix, MultiView};
 pub use multinomial_nb::MultinomialNb;
-pub use network::Network;
 pub use ridge::Ridge;
+pub use task_learner::TaskLearner;
 
 pub(crate) use knn::nearest;
 pub(crate) use lesson::likeliest;

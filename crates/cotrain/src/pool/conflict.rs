@@ -26,6 +26,16 @@ impl Proposal {
         let confidence = probabilities[class];
         (class, Self { sample, label: class as f64, confidence, by: vec![by.into()] })
     }
+
+    /// What several learners say alike of a sample, as sure as the least sure of them; nothing where they differ.
+    pub(crate) fn unanimous(by: &[String], sample: usize, probabilities: &[&[f64]]) -> Option<(usize, Self)> {
+        let class = likeliest(probabilities.first()?);
+        if probabilities.iter().any(|row| likeliest(row) != class) {
+            return None;
+        }
+        let confidence = probabilities.iter().map(|row| row[class]).fold(1.0, f64::min);
+        Some((class, Self { sample, label: class as f64, confidence, by: by.to_vec() }))
+    }
 }
 
 /// What becomes of different guesses about one sample. Equal guesses are one, with the highest confidence and all who

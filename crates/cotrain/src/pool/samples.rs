@@ -26,6 +26,9 @@ pub struct PseudoLabel {
 /// The labeled, pseudo-labeled and unlabeled samples of a problem: no sample is in two of these sets. Samples in none of
 /// them (those to be judged by) are never touched.
 ///
+/// A pseudo-labeled sample has one guess for all learners, or at most one for each of some learners, where a method gives
+/// every learner samples of its own.
+///
 /// Learners propose from a window of the unlabeled samples, which is filled up at random as samples leave it.
 ///
 /// # Example
@@ -38,7 +41,7 @@ pub struct PseudoLabel {
 /// let sample = pool.window()[0];
 /// pool.add(&[Proposal { sample, label: 1.0, confidence: 0.9, by: vec!["page".into()] }], 3, None)?;
 /// assert_eq!((pool.labeled().len(), pool.pseudo().len(), pool.unlabeled().len()), (2, 1, 7));
-/// assert_eq!(pool.pseudo()[&sample].round, 3);
+/// assert_eq!(pool.pseudo()[&sample][0].round, 3);
 /// assert_eq!(pool.lesson("links")?.samples(), [0, 1, sample]);
 /// # Ok::<(), taskweave_kernels::Error>(())
 /// ```
@@ -46,7 +49,7 @@ pub struct PseudoLabel {
 pub struct Pool {
     answers: Answers,
     labeled: BTreeMap<usize, f64>,
-    pseudo: BTreeMap<usize, PseudoLabel>,
+    pseudo: BTreeMap<usize, Vec<PseudoLabel>>,
     unlabeled: BTreeSet<usize>,
     window: Vec<usize>,
 }
@@ -106,9 +109,20 @@ impl Pool {
         &self.labeled
     }
 
-    /// Samples with guessed labels.
-    pub fn pseudo(&self) -> &BTreeMap<usize, PseudoLabel> {
+    /// Samples with guessed labels, and their guesses.
+    pub fn pseudo(&self) -> &BTreeMap<usize, Vec<PseudoLabel>> {
         &self.pseudo
+    }
+
+    /// The guesses that a learner learns from, by sample.
+    pub fn guesses(&self, learner: &str) -> impl Iterator<Item = (usize, &PseudoLabel)> {
+        let all = self.pseudo.iter().flat_map(|(sample, guesses)| guesses.iter().map(|one| (*sample, one)));
+        all.filter(move |(_, guess)| guess.is_for(learner))
+    }
+
+    /// Whether a learner has got a guess in a round; where it has not, there is nothing new to learn.
+    pub fn is_new(&self, learner: &str, round: u64) -> bool {
+        self.guesses(learner).any(|(_, guess)| guess.round == round)
     }
 
     /// Samples without labels.
@@ -159,29 +173,59 @@ impl Pool {
         self.window.clear();
     }
 
-    /// Gives unlabeled samples guessed labels, for all learners or for one.
+    /// Gives samples guessed labels, for all learners or for one, which may have none about them yet.
     ///
     /// # Errors
-    /// [`Error::Parameter`] for a sample that is not unlabeled or comes twice, or a label that is no class;
-    /// [`Error::NonFinite`] for a value that is not finite. Nothing has changed then.
+    /// [`Error::Parameter`] for a sample that comes twice, is not one of this pool's without a given label, or has a guess
+    /// already that is for the same learner; for a label that is no class. [`Error::NonFinite`] for a value that is not
+    /// finite. Nothing has changed then.
     pub fn add(&mut self, proposals: &[Proposal], round: u64, to: Option<&str>) -> Result<()> {
         let mut new = BTreeSet::new();
         for proposal in proposals {
             self.answers.row(proposal.label)?;
-            if !self.unlabeled.contains(&proposal.sample) || !new.insert(proposal.sample) {
-                return Err(Error::parameter(
-                    "sample to be labeled",
-                    "an unlabeled one, once",
-                    proposal.sample,
-                ));
+            if !self.is_open(proposal.sample, to) || !new.insert(proposal.sample) {
+                let expected = "one without a label for that learner, once";
+                return Err(Error::parameter("sample to be labeled", expected, proposal.sample));
             }
         }
         for Proposal { sample, label, confidence, by } in proposals.iter().cloned() {
             self.unlabeled.remove(&sample);
-            self.pseudo
-                .insert(sample, PseudoLabel { label, confidence, by, round, to: to.map(String::from) });
+            let guess = PseudoLabel { label, confidence, by, round, to: to.map(String::from) };
+            self.pseudo.entry(sample).or_default().push(guess);
         }
         self.window.retain(|sample| !new.contains(sample));
+        Ok(())
+    }
+
+    /// Gives a learner guesses in the place of those that are for it alone; a sample that is left without any is unlabeled
+    /// again.
+    ///
+    /// # Errors
+    /// Those of [`Pool::add`]. Nothing has changed then.
+    ///
+    /// # Example
+    /// ```
+    /// use taskweave_cotrain::learner::Answers;
+    /// use taskweave_cotrain::pool::{Pool, Proposal};
+    /// let mut pool = Pool::new(Answers::Classes(2), [(0, 0.0), (1, 1.0)], 2..10)?;
+    /// let guess = |sample| Proposal { sample, label: 1.0, confidence: 0.9, by: vec!["b".into(), "c".into()] };
+    /// pool.add(&[guess(2), guess(3)], 1, Some("a"))?;
+    /// pool.replace(&[guess(3), guess(4)], 2, "a")?;
+    /// assert_eq!(pool.guesses("a").map(|(sample, guess)| (sample, guess.round)).collect::<Vec<_>>(), [(3, 2), (4, 2)]);
+    /// assert!(pool.unlabeled().contains(&2));
+    /// # Ok::<(), taskweave_kernels::Error>(())
+    /// ```
+    pub fn replace(&mut self, proposals: &[Proposal], round: u64, to: &str) -> Result<()> {
+        let mut replaced = self.clone();
+        replaced.pseudo.retain(|sample, guesses| {
+            guesses.retain(|guess| guess.to.as_deref() != Some(to));
+            if guesses.is_empty() {
+                replaced.unlabeled.insert(*sample);
+            }
+            !guesses.is_empty()
+        });
+        replaced.add(proposals, round, Some(to))?;
+        *self = replaced;
         Ok(())
     }
 
@@ -190,10 +234,23 @@ impl Pool {
     /// # Errors
     /// Those of [`Lesson::of_labels`].
     pub fn lesson(&self, learner: &str) -> Result<Lesson> {
-        let for_it = |guess: &PseudoLabel| guess.to.as_deref().is_none_or(|to| to == learner);
         let given = self.labeled.iter().map(|(sample, label)| (*sample, *label));
-        let guessed = self.pseudo.iter().filter(|(_, guess)| for_it(guess));
-        Lesson::of_labels(self.answers, given.chain(guessed.map(|(sample, guess)| (*sample, guess.label))))
+        let guessed = self.guesses(learner).map(|(sample, guess)| (sample, guess.label));
+        Lesson::of_labels(self.answers, given.chain(guessed))
+    }
+
+    /// Whether a sample may get a guess for a learner, or for all.
+    fn is_open(&self, sample: usize, to: Option<&str>) -> bool {
+        let open =
+            |guesses: &Vec<PseudoLabel>| to.is_some_and(|to| !guesses.iter().any(|one| one.is_for(to)));
+        self.unlabeled.contains(&sample) || self.pseudo.get(&sample).is_some_and(open)
+    }
+}
+
+impl PseudoLabel {
+    /// Whether a learner learns from it.
+    pub fn is_for(&self, learner: &str) -> bool {
+        self.to.as_deref().is_none_or(|to| to == learner)
     }
 }
 
@@ -206,7 +263,10 @@ impl Stateful for Pool {
     fn restore(&mut self, state: &State) -> Result<()> {
         let saved: Self = state.read("Pool")?;
         let same = saved.answers == self.answers && saved.labeled == self.labeled;
-        if !same || saved.without_given_label() != self.without_given_label() {
+        let apart = saved.pseudo.iter().all(|(sample, guesses)| {
+            !guesses.is_empty() && !saved.unlabeled.contains(sample) && !saved.labeled.contains_key(sample)
+        });
+        if !same || !apart || saved.without_given_label() != self.without_given_label() {
             return Err(Error::state("Pool", "the pool of the same samples and labels", "another one"));
         }
         *self = saved;
@@ -259,6 +319,37 @@ mod tests {
         pool.add(&[guess(2, 1.5)], 1, Some("b")).unwrap();
         assert_eq!(pool.lesson("a").unwrap().samples(), [0]);
         assert_eq!(pool.lesson("b").unwrap().samples(), [0, 2]);
+        pool.add(&[guess(2, 2.5)], 2, Some("a")).unwrap();
+        assert_eq!(pool.lesson("a").unwrap().targets().values(), [0.5, 2.5]);
+        assert_eq!(pool.pseudo()[&2].len(), 2);
+        let before = pool.clone();
+        for to in [Some("a"), None] {
+            assert!(matches!(pool.add(&[guess(2, 3.5)], 3, to), Err(Error::Parameter { .. })), "{to:?}");
+        }
+        assert!(matches!(pool.replace(&[guess(0, 3.5)], 3, "a"), Err(Error::Parameter { .. })));
+        assert_eq!(pool, before);
+    }
+
+    #[test]
+    fn a_sample_is_unlabeled_again_where_its_last_guess_is_withdrawn() {
+        let mut pool = Pool::new(Answers::Classes(2), [(0, 0.0), (1, 1.0)], 2..6).unwrap();
+        pool.add(&[guess(2, 0.0), guess(3, 0.0)], 1, Some("a")).unwrap();
+        pool.add(&[guess(3, 1.0)], 1, Some("b")).unwrap();
+        pool.replace(&[guess(4, 1.0)], 2, "a").unwrap();
+        assert_eq!(pool.unlabeled().iter().copied().collect::<Vec<_>>(), [2, 5]);
+        assert_eq!(pool.lesson("a").unwrap().samples(), [0, 1, 4]);
+        assert_eq!(pool.lesson("b").unwrap().samples(), [0, 1, 3]);
+        assert!(pool.is_new("a", 2) && !pool.is_new("b", 2));
+    }
+
+    #[test]
+    fn a_saved_pool_with_a_sample_in_two_sets_is_refused() {
+        let mut pool = Pool::new(Answers::Classes(2), [(0, 0.0), (1, 1.0)], 2..6).unwrap();
+        pool.add(&[guess(2, 0.0)], 1, None).unwrap();
+        let mut twice = pool.clone();
+        twice.unlabeled.insert(2);
+        assert!(matches!(pool.restore(&twice.save().unwrap()), Err(Error::State { .. })));
+        pool.restore(&pool.save().unwrap()).unwrap();
     }
 
     proptest! {

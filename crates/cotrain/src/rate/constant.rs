@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Rate;
-use super::stateless::stateless;
+use crate::stateless::stateless;
 
 /// The base rate at all times. It has no parameters.
 ///

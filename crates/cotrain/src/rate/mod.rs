@@ -27,7 +27,6 @@ mod one_cycle;
 pub(crate) mod range;
 mod reduce_on_plateau;
 mod sequential;
-mod stateless;
 mod step;
 
 pub use config::{Parts, RateConfig};

@@ -7,8 +7,8 @@
 use serde::{Deserialize, Serialize};
 use taskweave_kernels::{Error, Result};
 
-use super::stateless::stateless;
 use super::{Rate, range};
+use crate::stateless::stateless;
 
 /// Times a factor at given times.
 ///

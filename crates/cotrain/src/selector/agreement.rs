@@ -10,8 +10,8 @@ use taskweave_kernels::Result;
 
 use super::ranking::{Ranked, doubt, surest};
 use super::{Ballot, Selector};
-use crate::learner::likeliest;
 use crate::pool::Proposal;
+use crate::stateless::stateless;
 
 /// The surest samples of each class among those that all learners say alike.
 ///
@@ -21,20 +21,17 @@ use crate::pool::Proposal;
 pub struct Agreement;
 
 impl Selector for Agreement {
-    fn select(&self, ballot: &Ballot<'_>) -> Result<Vec<Proposal>> {
+    fn select(&mut self, ballot: &Ballot<'_>) -> Result<Vec<Proposal>> {
         let by: Vec<String> = ballot.predictions.names().map(String::from).collect();
         let mut ranked = Vec::new();
         for (place, &sample) in ballot.samples.iter().enumerate() {
             let rows = ballot.predictions.values().map(|said| said.row(place)).collect::<Result<Vec<_>>>()?;
-            let Some(class) = rows.first().map(|row| likeliest(row)) else { continue };
-            if rows.iter().any(|row| likeliest(row) != class) {
-                continue;
-            }
+            let Some((class, proposal)) = Proposal::unanimous(&by, sample, &rows) else { continue };
             let doubt = rows.iter().map(|row| doubt(row, class).max(f64::MIN_POSITIVE).ln()).sum();
-            let confidence = rows.iter().map(|row| row[class]).fold(1.0, f64::min);
-            let proposal = Proposal { sample, label: class as f64, confidence, by: by.clone() };
             ranked.push(Ranked { proposal, class, doubt });
         }
         Ok(surest(ranked, ballot.quota))
     }
 }
+
+stateless!(Agreement);

@@ -10,6 +10,7 @@ use taskweave_kernels::{Error, Result};
 use super::ranking::{Ranked, doubt, surest};
 use super::{Ballot, Selector};
 use crate::pool::Proposal;
+use crate::stateless::stateless;
 
 /// The samples that learners say differently, where one of them is sure.
 ///
@@ -25,7 +26,7 @@ use crate::pool::Proposal;
 /// let page = Matrix::new(2, 2, vec![0.95, 0.05, 0.99, 0.01])?;
 /// let links = Matrix::new(2, 2, vec![0.4, 0.6, 0.8, 0.2])?;
 /// let predictions = Named::new([("page", page), ("links", links)])?;
-/// let ballot = Ballot { samples: &[7, 8], predictions: &predictions, quota: &[1, 1] };
+/// let ballot = Ballot { samples: &[7, 8], predictions: &predictions, quota: &[1, 1], round: 1 };
 /// let chosen = Disagreement::default().select(&ballot)?;
 /// assert_eq!((chosen.len(), chosen[0].sample, chosen[0].label), (1, 7, 0.0)); // on 8 both agree
 /// # Ok::<(), taskweave_kernels::Error>(())
@@ -55,7 +56,7 @@ impl Default for Disagreement {
 }
 
 impl Selector for Disagreement {
-    fn select(&self, ballot: &Ballot<'_>) -> Result<Vec<Proposal>> {
+    fn select(&mut self, ballot: &Ballot<'_>) -> Result<Vec<Proposal>> {
         let mut ranked = Vec::new();
         for (place, &sample) in ballot.samples.iter().enumerate() {
             let mut said = Vec::new();
@@ -70,4 +71,17 @@ impl Selector for Disagreement {
         }
         Ok(surest(ranked, ballot.quota))
     }
+}
+
+stateless!(Disagreement);
+
+/// The candidates about which two networks disagree.
+///
+/// # Example
+/// ```
+/// use taskweave_cotrain::selector::disagreement;
+/// assert_eq!(disagreement([&[0, 1, 2], &[0, 2, 1]], &[0, 1]), [1]);
+/// ```
+pub fn disagreement([a, b]: [&[u32]; 2], candidates: &[usize]) -> Vec<usize> {
+    candidates.iter().copied().filter(|at| a.get(*at) != b.get(*at)).collect()
 }

@@ -3,22 +3,28 @@
 //! | selector | proposes | reference |
 //! | --- | --- | --- |
 //! | [`TopK`] | what each learner is most sure of, per class | Blum and Mitchell, COLT 1998 |
-//! | [`Threshold`] | what a learner is sure enough of | Yarowsky, ACL 1995 |
+//! | [`Confident`] | what a learner is sure enough of, by a fixed or adaptive [`threshold`] | Yarowsky, ACL 1995 |
 //! | [`Agreement`] | what all learners say alike, the surest per class | Collins and Singer, EMNLP 1999 |
 //! | [`Disagreement`] | what learners say differently, where one is sure | Zhou and Li, ICDM workshops 2010 |
+//! | [`SmallLoss`] | the share of the smallest losses | Han et al., NeurIPS 2018 |
+//!
+//! Methods that teach several networks choose by the same thresholds and small losses, in the samples of a batch.
 
 mod agreement;
+mod confident;
 mod disagreement;
 mod ranking;
-mod threshold;
+mod small_loss;
+pub mod threshold;
 mod top_k;
 
 pub use agreement::Agreement;
-pub use disagreement::Disagreement;
-pub use threshold::Threshold;
+pub use confident::Confident;
+pub use disagreement::{Disagreement, disagreement};
+pub use small_loss::{SmallLoss, smallest};
 pub use top_k::TopK;
 
-use taskweave_kernels::{Named, Result};
+use taskweave_kernels::{Named, Result, Stateful};
 
 use crate::learner::Matrix;
 use crate::pool::Proposal;
@@ -32,6 +38,8 @@ pub struct Ballot<'a> {
     pub predictions: &'a Named<Matrix>,
     /// How many samples of each class are wanted per proposer.
     pub quota: &'a [usize],
+    /// The round, from 1.
+    pub round: u64,
 }
 
 /// Decides which samples get a label.
@@ -44,18 +52,18 @@ pub struct Ballot<'a> {
 /// let page = Matrix::new(3, 2, vec![0.9, 0.1, 0.2, 0.8, 0.4, 0.6])?;
 /// let links = Matrix::new(3, 2, vec![0.3, 0.7, 0.1, 0.9, 0.2, 0.8])?;
 /// let predictions = Named::new([("page", page), ("links", links)])?;
-/// let ballot = Ballot { samples: &[7, 8, 9], predictions: &predictions, quota: &[1, 1] };
-/// let chosen = |selector: &dyn Selector| -> taskweave_kernels::Result<Vec<(usize, f64)>> {
+/// let ballot = Ballot { samples: &[7, 8, 9], predictions: &predictions, quota: &[1, 1], round: 1 };
+/// let chosen = |mut selector: Box<dyn Selector>| -> taskweave_kernels::Result<Vec<(usize, f64)>> {
 ///     Ok(selector.select(&ballot)?.iter().map(|p| (p.sample, p.label)).collect())
 /// };
-/// assert_eq!(chosen(&TopK)?, [(7, 0.0), (8, 1.0), (8, 1.0)]); // by "page" and then by "links"
-/// assert_eq!(chosen(&Agreement)?, [(8, 1.0)]); // of 8 and 9 the surer one
+/// assert_eq!(chosen(Box::new(TopK))?, [(7, 0.0), (8, 1.0), (8, 1.0)]); // by "page" and then by "links"
+/// assert_eq!(chosen(Box::new(Agreement))?, [(8, 1.0)]); // of 8 and 9 the surer one
 /// # Ok::<(), taskweave_kernels::Error>(())
 /// ```
-pub trait Selector: Send + Sync {
+pub trait Selector: Stateful + Send {
     /// The proposals; several about one sample are resolved later.
     ///
     /// # Errors
     /// Those of the selector.
-    fn select(&self, ballot: &Ballot<'_>) -> Result<Vec<Proposal>>;
+    fn select(&mut self, ballot: &Ballot<'_>) -> Result<Vec<Proposal>>;
 }

@@ -9,6 +9,7 @@ use taskweave_kernels::Result;
 use super::ranking::{Ranked, doubt, surest};
 use super::{Ballot, Selector};
 use crate::pool::Proposal;
+use crate::stateless::stateless;
 
 /// The k surest samples of each class, by each learner; k is the quota.
 ///
@@ -18,7 +19,7 @@ use crate::pool::Proposal;
 pub struct TopK;
 
 impl Selector for TopK {
-    fn select(&self, ballot: &Ballot<'_>) -> Result<Vec<Proposal>> {
+    fn select(&mut self, ballot: &Ballot<'_>) -> Result<Vec<Proposal>> {
         let mut proposals = Vec::new();
         for (by, said) in ballot.predictions.iter() {
             let rank = |(sample, row): (&usize, &[f64])| {
@@ -31,3 +32,5 @@ impl Selector for TopK {
         Ok(proposals)
     }
 }
+
+stateless!(TopK);

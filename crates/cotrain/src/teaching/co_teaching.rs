@@ -14,9 +14,11 @@ use serde::{Deserialize, Serialize};
 use taskweave_kernels::{Named, Result};
 use taskweave_loss::CriterionConfig;
 
-use super::stateless::stateless;
 use super::supervised::plain_terms;
-use super::{Lesson, SmallLoss, Teaching, plain, range, smallest};
+use super::{TaughtBatch, Teaching, plain};
+use crate::range;
+use crate::selector::{SmallLoss, smallest};
+use crate::stateless::stateless;
 use crate::{Ensemble, Term};
 
 /// Two networks, each of which picks the small losses of a batch for the other.
@@ -32,7 +34,8 @@ use crate::{Ensemble, Term};
 ///
 /// # Example
 /// ```
-/// use taskweave_cotrain::teaching::{CoTeaching, SmallLoss, Teaching};
+/// use taskweave_cotrain::selector::SmallLoss;
+/// use taskweave_cotrain::teaching::{CoTeaching, Teaching};
 /// use taskweave_loss::{CriterionConfig, criterion::CrossEntropy};
 /// let method = CoTeaching {
 ///     task: "class".into(),
@@ -63,12 +66,12 @@ impl Teaching for CoTeaching {
         plain_terms(&self.task, &self.members, &self.criterion)
     }
 
-    fn prepare(&mut self, lesson: &mut Lesson, ensemble: &Ensemble) -> Result<()> {
+    fn prepare(&mut self, taught: &mut TaughtBatch, ensemble: &Ensemble) -> Result<()> {
         let [a, b] = [plain(&self.task, &self.members[0]), plain(&self.task, &self.members[1])];
-        let (for_b, for_a) = (self.chosen(&a, lesson, ensemble)?, self.chosen(&b, lesson, ensemble)?);
+        let (for_b, for_a) = (self.chosen(&a, taught, ensemble)?, self.chosen(&b, taught, ensemble)?);
         for (term, chosen) in [(a, for_a), (b, for_b)] {
-            if lesson.batch.targets.contains(&term) {
-                lesson.select(&term, &chosen)?;
+            if taught.batch.targets.contains(&term) {
+                taught.select(&term, &chosen)?;
             }
         }
         Ok(())
@@ -77,13 +80,13 @@ impl Teaching for CoTeaching {
 
 impl CoTeaching {
     /// The labeled samples of smallest loss of one network.
-    fn chosen(&self, term: &str, lesson: &Lesson, ensemble: &Ensemble) -> Result<Vec<usize>> {
-        let labeled: Vec<usize> = lesson.labeled(term)?.iter().map(|(at, _)| *at).collect();
+    fn chosen(&self, term: &str, taught: &TaughtBatch, ensemble: &Ensemble) -> Result<Vec<usize>> {
+        let labeled: Vec<usize> = taught.labeled(term)?.iter().map(|(at, _)| *at).collect();
         if labeled.is_empty() {
             return Ok(labeled);
         }
-        let (_, losses) = lesson.judged(term, &self.criterion, ensemble)?;
-        Ok(smallest(&losses, &labeled, self.small_loss.keep(lesson.step, labeled.len())))
+        let (_, losses) = taught.judged(term, &self.criterion, ensemble)?;
+        Ok(smallest(&losses, &labeled, self.small_loss.keep(taught.step, labeled.len())))
     }
 }
 

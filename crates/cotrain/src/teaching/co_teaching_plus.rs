@@ -13,10 +13,12 @@ use serde::{Deserialize, Serialize};
 use taskweave_kernels::{Named, Result};
 use taskweave_loss::CriterionConfig;
 
-use super::stateless::stateless;
 use super::supervised::plain_terms;
-use super::threshold::Probabilities;
-use super::{Lesson, SmallLoss, Teaching, disagreement, plain, range, smallest};
+use super::{TaughtBatch, Teaching, plain};
+use crate::range;
+use crate::selector::threshold::Probabilities;
+use crate::selector::{SmallLoss, disagreement, smallest};
+use crate::stateless::stateless;
 use crate::{Ensemble, Term};
 
 /// Co-teaching among the samples on which the two networks disagree.
@@ -63,21 +65,21 @@ impl Teaching for CoTeachingPlus {
         plain_terms(&self.task, &self.members, &self.criterion)
     }
 
-    fn prepare(&mut self, lesson: &mut Lesson, ensemble: &Ensemble) -> Result<()> {
+    fn prepare(&mut self, taught: &mut TaughtBatch, ensemble: &Ensemble) -> Result<()> {
         let [a, b] = [plain(&self.task, &self.members[0]), plain(&self.task, &self.members[1])];
-        let labeled: Vec<usize> = lesson.labeled(&a)?.iter().map(|(at, _)| *at).collect();
-        if labeled.is_empty() || !lesson.batch.targets.contains(&b) || lesson.step < self.warm_up {
+        let labeled: Vec<usize> = taught.labeled(&a)?.iter().map(|(at, _)| *at).collect();
+        if labeled.is_empty() || !taught.batch.targets.contains(&b) || taught.step < self.warm_up {
             return Ok(());
         }
         let ((of_a, losses_a), (of_b, losses_b)) =
-            (lesson.judged(&a, &self.criterion, ensemble)?, lesson.judged(&b, &self.criterion, ensemble)?);
+            (taught.judged(&a, &self.criterion, ensemble)?, taught.judged(&b, &self.criterion, ensemble)?);
         let classes = |logits| -> Result<Vec<u32>> {
             Ok(Probabilities::of_logits(logits)?.best().iter().map(|(class, _)| *class).collect())
         };
         let apart = disagreement([&classes(&of_a)?, &classes(&of_b)?], &labeled);
-        let keep = self.small_loss.keep(lesson.step, apart.len());
-        lesson.select(&a, &smallest(&losses_b, &apart, keep))?;
-        lesson.select(&b, &smallest(&losses_a, &apart, keep))
+        let keep = self.small_loss.keep(taught.step, apart.len());
+        taught.select(&a, &smallest(&losses_b, &apart, keep))?;
+        taught.select(&b, &smallest(&losses_a, &apart, keep))
     }
 }
 

@@ -13,9 +13,10 @@ use taskweave_kernels::{Named, Result};
 use taskweave_loss::CriterionConfig;
 use taskweave_loss::criterion::{Absolute, CrossPseudo as Crossed};
 
-use super::stateless::stateless;
 use super::supervised::plain_terms;
-use super::{Lesson, Ramp, Teaching, range};
+use super::{Ramp, TaughtBatch, Teaching};
+use crate::range;
+use crate::stateless::stateless;
 use crate::{Ensemble, Term};
 
 /// Every network learns the labels and what the others would choose.
@@ -70,8 +71,8 @@ impl Teaching for CrossPseudo {
         Ok(terms)
     }
 
-    fn prepare(&mut self, lesson: &mut Lesson, _: &Ensemble) -> Result<()> {
-        lesson.set_weight(&self.cross(), &self.reads, self.lambda * self.ramp.at(lesson.step))
+    fn prepare(&mut self, taught: &mut TaughtBatch, _: &Ensemble) -> Result<()> {
+        taught.set_weight(&self.cross(), &self.reads, self.lambda * self.ramp.at(taught.step))
     }
 }
 

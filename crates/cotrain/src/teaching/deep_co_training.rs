@@ -20,9 +20,10 @@ use taskweave_loss::criterion::{Absolute, CrossEntropy, JensenShannon, SoftCross
 use taskweave_loss::{Criterion, CriterionConfig};
 
 use super::mean_teacher::soft_target;
-use super::stateless::stateless;
 use super::supervised::plain_terms;
-use super::{Lesson, Ramp, Teaching, fgsm, range};
+use super::{Ramp, TaughtBatch, Teaching, fgsm};
+use crate::range;
+use crate::stateless::stateless;
 use crate::{Ensemble, Term};
 
 /// Two networks agree on unlabeled samples and stay different by each other's adversarial examples.
@@ -98,20 +99,20 @@ impl Teaching for DeepCoTraining {
         Ok(terms)
     }
 
-    fn prepare(&mut self, lesson: &mut Lesson, ensemble: &Ensemble) -> Result<()> {
-        let factor = self.ramp.at(lesson.step);
+    fn prepare(&mut self, taught: &mut TaughtBatch, ensemble: &Ensemble) -> Result<()> {
+        let factor = self.ramp.at(taught.step);
         let agree = format!("{}.agree", self.task);
-        lesson.set_weight(&agree, &self.sees(&self.input)?, self.lambda_cot * factor)?;
+        taught.set_weight(&agree, &self.sees(&self.input)?, self.lambda_cot * factor)?;
         if self.lambda_dif * factor == 0.0 {
             return Ok(());
         }
         for (member, other) in self.pairs() {
-            let (example, logits) = self.attack(other, lesson, ensemble)?;
+            let (example, logits) = self.attack(other, taught, ensemble)?;
             let name = self.adversarial(other);
-            lesson.batch.inputs.remove(&name);
-            lesson.batch.inputs.insert(name, example)?;
+            taught.batch.inputs.remove(&name);
+            taught.batch.inputs.insert(name, example)?;
             let weights = vec![self.lambda_dif * factor; logits.dim(0)?];
-            lesson.set(&self.differ(member), soft_target(&logits, &weights)?)?;
+            taught.set(&self.differ(member), soft_target(&logits, &weights)?)?;
         }
         Ok(())
     }
@@ -119,8 +120,8 @@ impl Teaching for DeepCoTraining {
 
 impl DeepCoTraining {
     /// The unlabeled input made adversarial for a network, and what the network says about the input itself.
-    fn attack(&self, member: &str, lesson: &Lesson, ensemble: &Ensemble) -> Result<(Tensor, Tensor)> {
-        let inputs = &lesson.batch.inputs;
+    fn attack(&self, member: &str, taught: &TaughtBatch, ensemble: &Ensemble) -> Result<(Tensor, Tensor)> {
+        let inputs = &taught.batch.inputs;
         let x = inputs.require("input", &self.input)?;
         let reads = self.sees(&self.input)?;
         let mut said = None;

@@ -3,7 +3,7 @@
 //! With q = p(weak view), ŷ = argmax q, and a threshold τ(ŷ),
 //!     CE(y, p) + λ(t) · E_U[ 1[q(ŷ) ≥ τ(ŷ)] · CE(ŷ, p(strong view)) ],
 //! the mean being over all unlabeled samples of the batch, taken or not. The threshold is what the three differ in:
-//! [`Fixed`](super::threshold::Fixed), [`Flexible`](super::threshold::Flexible), [`Free`](super::threshold::Free).
+//! [`Fixed`](crate::selector::threshold::Fixed), [`Flexible`](crate::selector::threshold::Flexible), [`Free`](crate::selector::threshold::Free).
 //! Guarantees: with τ > 1 the network trains as on the labels alone, to the last bit. Pseudo-labels get no gradient.
 //! Cost: per unlabeled sample one forward pass, and one forward and backward pass of the strong view.
 //! Variants: q is predicted in evaluation mode; labeled and strong inputs pass batch normalization as two batches.
@@ -18,10 +18,11 @@ use taskweave_kernels::{Named, Result, State, Stateful, Target};
 use taskweave_loss::CriterionConfig;
 use taskweave_loss::criterion::{Absolute, CrossEntropy};
 
-use super::lesson::column;
 use super::supervised::plain_terms;
-use super::threshold::{Probabilities, Threshold, ThresholdConfig};
-use super::{Lesson, Ramp, Teaching, ema, plain, range};
+use super::taught_batch::column;
+use super::{Ramp, TaughtBatch, Teaching, ema, plain};
+use crate::range;
+use crate::selector::threshold::{Probabilities, Threshold, ThresholdConfig};
 use crate::{Ensemble, Term};
 
 /// What a network is sure of on a weak view labels a strong view.
@@ -115,22 +116,22 @@ impl Teaching for FixMatch {
         Ok(terms)
     }
 
-    fn prepare(&mut self, lesson: &mut Lesson, ensemble: &Ensemble) -> Result<()> {
+    fn prepare(&mut self, taught: &mut TaughtBatch, ensemble: &Ensemble) -> Result<()> {
         let config = &self.config;
         if let Some(mean) = &config.mean {
-            lesson.forget(&plain(&config.task, mean));
+            taught.forget(&plain(&config.task, mean));
         }
-        let logits = ensemble.predict(&config.student, &config.task, &config.weak, &lesson.batch.inputs)?;
+        let logits = ensemble.predict(&config.student, &config.task, &config.weak, &taught.batch.inputs)?;
         let p = Probabilities::of_logits(&logits)?;
-        let taken = self.threshold.select(lesson.samples_of(&config.weak)?, &p)?;
-        let lambda = config.lambda * config.ramp.at(lesson.step);
+        let taken = self.threshold.select(taught.samples_of(&config.weak)?, &p)?;
+        let lambda = config.lambda * config.ramp.at(taught.step);
         let weights: Vec<f64> = taken.iter().map(|taken| if *taken { lambda } else { 0.0 }).collect();
         let labels: Vec<u32> = p.best().iter().map(|(class, _)| *class).collect();
         let mut shape = logits.dims().to_vec();
         shape.remove(1);
         let labels = Tensor::from_vec(labels, &shape[..], logits.device())?;
         let weights = column(&weights, logits.device())?.reshape(shape)?;
-        lesson.set(&config.pseudo(), Target::weighted(labels, weights)?)
+        taught.set(&config.pseudo(), Target::weighted(labels, weights)?)
     }
 
     fn after_step(&mut self, done: u64, ensemble: &Ensemble) -> Result<()> {

@@ -16,10 +16,12 @@ use taskweave_kernels::{Named, Result};
 use taskweave_loss::criterion::{Absolute, PairwiseKl, Teachers};
 use taskweave_loss::{Criterion, CriterionConfig};
 
-use super::lesson::scaled;
-use super::stateless::stateless;
 use super::supervised::plain_terms;
-use super::{Lesson, SmallLoss, Teaching, plain, range, smallest};
+use super::taught_batch::scaled;
+use super::{TaughtBatch, Teaching, plain};
+use crate::range;
+use crate::selector::{SmallLoss, smallest};
+use crate::stateless::stateless;
 use crate::{Ensemble, Term};
 
 /// Two networks that select together and are drawn together.
@@ -73,30 +75,30 @@ impl Teaching for JoCoR {
         Ok(terms)
     }
 
-    fn prepare(&mut self, lesson: &mut Lesson, ensemble: &Ensemble) -> Result<()> {
+    fn prepare(&mut self, taught: &mut TaughtBatch, ensemble: &Ensemble) -> Result<()> {
         let names = self.members.each_ref().map(|member| plain(&self.task, member));
-        let labeled = lesson.labeled(&names[0])?;
-        if labeled.is_empty() || !lesson.batch.targets.contains(&names[1]) {
+        let labeled = taught.labeled(&names[0])?;
+        if labeled.is_empty() || !taught.batch.targets.contains(&names[1]) {
             return Ok(());
         }
         let places: Vec<usize> = labeled.iter().map(|(at, _)| *at).collect();
-        let keep = self.small_loss.keep(lesson.step, places.len());
-        let chosen = smallest(&self.joint_losses(&names, lesson, ensemble)?, &places, keep);
+        let keep = self.small_loss.keep(taught.step, places.len());
+        let chosen = smallest(&self.joint_losses(&names, taught, ensemble)?, &places, keep);
         // Weights are factors of a mean over the whole batch; this makes it one over the chosen samples.
-        let n = lesson.batch.targets.require("target of term", &names[0])?.len();
+        let n = taught.batch.targets.require("target of term", &names[0])?.len();
         let total: f64 = labeled.iter().filter(|(at, _)| chosen.contains(at)).map(|(_, weight)| weight).sum();
         let share = |at: usize| if chosen.contains(&at) { n as f64 / total } else { 0.0 };
         let shares: Vec<f64> = (0..n).map(share).collect();
         let with = |lambda: f64| shares.iter().map(|share| lambda * share).collect::<Vec<f64>>();
         for name in &names {
             let target =
-                scaled(lesson.batch.targets.require("target of term", name)?, &with(1.0 - self.lambda))?;
-            lesson.set(name, target)?;
+                scaled(taught.batch.targets.require("target of term", name)?, &with(1.0 - self.lambda))?;
+            taught.set(name, target)?;
         }
         let mut agreement = with(self.lambda);
         labeled.iter().for_each(|(at, weight)| agreement[*at] *= weight);
-        let target = lesson.bare(&agreement)?;
-        lesson.set(&self.agree(), target)
+        let target = taught.bare(&agreement)?;
+        taught.set(&self.agree(), target)
     }
 }
 
@@ -105,13 +107,18 @@ impl JoCoR {
         format!("{}.agree", self.task)
     }
 
-    fn joint_losses(&self, names: &[String; 2], lesson: &Lesson, ensemble: &Ensemble) -> Result<Vec<f64>> {
+    fn joint_losses(
+        &self,
+        names: &[String; 2],
+        taught: &TaughtBatch,
+        ensemble: &Ensemble,
+    ) -> Result<Vec<f64>> {
         let ((of_a, a), (of_b, b)) = (
-            lesson.judged(&names[0], &self.criterion, ensemble)?,
-            lesson.judged(&names[1], &self.criterion, ensemble)?,
+            taught.judged(&names[0], &self.criterion, ensemble)?,
+            taught.judged(&names[1], &self.criterion, ensemble)?,
         );
         let apart =
-            AGREEMENT.losses(&Tensor::stack(&[of_a, of_b], 1)?, &lesson.bare(&vec![1.0; a.len()])?)?;
+            AGREEMENT.losses(&Tensor::stack(&[of_a, of_b], 1)?, &taught.bare(&vec![1.0; a.len()])?)?;
         let apart = apart.to_dtype(DType::F64)?.to_vec1::<f64>()?;
         let joint = |((a, b), apart)| (1.0 - self.lambda) * (a + b) + self.lambda * apart;
         Ok(a.iter().zip(&b).zip(&apart).map(joint).collect())

@@ -3,7 +3,7 @@
 use taskweave_data::{Batch, Epoch, Loader};
 use taskweave_kernels::{Error, Named, Result, State, Stateful};
 
-use super::{Lesson, Teaching};
+use super::{TaughtBatch, Teaching};
 use crate::Ensemble;
 use crate::parts::{all_or_nothing, keep, pick};
 
@@ -19,7 +19,8 @@ use crate::parts::{all_or_nothing, keep, pick};
 /// ```
 /// use candle_core::{DType, Device, Tensor};
 /// use taskweave_cotrain::Ensemble;
-/// use taskweave_cotrain::teaching::{CoTeaching, Lessons, SmallLoss, Teaching};
+/// use taskweave_cotrain::selector::SmallLoss;
+/// use taskweave_cotrain::teaching::{CoTeaching, Lessons, Teaching};
 /// use taskweave_data::Batch;
 /// use taskweave_heads::{Classification, HardSharing, MlpConfig, Model, Network, Params, Stage};
 /// use taskweave_kernels::{Named, Result, Rng, Target};
@@ -102,11 +103,11 @@ impl Lessons {
     /// Those of the second loader and of the methods.
     pub fn prepare(&mut self, batch: Batch, step: u64, number: u64) -> Result<Batch> {
         let other = self.other(number)?;
-        let mut lesson = Lesson::new(batch, other, step)?;
+        let mut taught = TaughtBatch::new(batch, other, step)?;
         for method in &mut self.methods {
-            method.prepare(&mut lesson, &self.ensemble)?;
+            method.prepare(&mut taught, &self.ensemble)?;
         }
-        Ok(lesson.batch)
+        Ok(taught.batch)
     }
 
     /// Moves what no gradient reaches, when `done` steps are done.

@@ -16,11 +16,12 @@ use taskweave_kernels::{Named, Result, Target};
 use taskweave_loss::CriterionConfig;
 use taskweave_loss::criterion::{Absolute, ProbabilityMse};
 
-use super::lesson::column;
-use super::stateless::stateless;
 use super::supervised::plain_terms;
-use super::threshold::Probabilities;
-use super::{Lesson, Ramp, Teaching, ema, plain, range};
+use super::taught_batch::column;
+use super::{Ramp, TaughtBatch, Teaching, ema, plain};
+use crate::range;
+use crate::selector::threshold::Probabilities;
+use crate::stateless::stateless;
 use crate::{Ensemble, Term};
 
 /// A network agrees with the running mean of itself under other noise.
@@ -87,15 +88,15 @@ impl Teaching for MeanTeacher {
         Ok(terms)
     }
 
-    fn prepare(&mut self, lesson: &mut Lesson, ensemble: &Ensemble) -> Result<()> {
-        lesson.forget(&plain(&self.task, &self.teacher));
-        if lesson.step == 0 {
+    fn prepare(&mut self, taught: &mut TaughtBatch, ensemble: &Ensemble) -> Result<()> {
+        taught.forget(&plain(&self.task, &self.teacher));
+        if taught.step == 0 {
             self.after_step(0, ensemble)?;
         }
         let logits =
-            ensemble.predict(&self.teacher, &self.task, &self.teacher_reads, &lesson.batch.inputs)?;
-        let weights = vec![self.lambda * self.ramp.at(lesson.step); logits.dim(0)?];
-        lesson.set(&self.consistent(), soft_target(&logits, &weights)?)
+            ensemble.predict(&self.teacher, &self.task, &self.teacher_reads, &taught.batch.inputs)?;
+        let weights = vec![self.lambda * self.ramp.at(taught.step); logits.dim(0)?];
+        taught.set(&self.consistent(), soft_target(&logits, &weights)?)
     }
 
     fn after_step(&mut self, done: u64, ensemble: &Ensemble) -> Result<()> {

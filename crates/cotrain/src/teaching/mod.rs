@@ -34,18 +34,14 @@ mod ema;
 mod fgsm;
 mod fix_match;
 mod jocor;
-mod lesson;
 mod lessons;
 mod mean_teacher;
 mod mutual_learning;
 mod noisy_student;
 mod ramp;
-mod range;
 mod rotation;
-mod small_loss;
-mod stateless;
 mod supervised;
-pub mod threshold;
+mod taught_batch;
 
 pub use co_teaching::CoTeaching;
 pub use co_teaching_plus::CoTeachingPlus;
@@ -55,15 +51,14 @@ pub use deep_co_training::DeepCoTraining;
 pub use fgsm::fgsm;
 pub use fix_match::{FixMatch, FixMatchConfig};
 pub use jocor::JoCoR;
-pub use lesson::Lesson;
 pub use lessons::Lessons;
 pub use mean_teacher::MeanTeacher;
 pub use mutual_learning::MutualLearning;
 pub use noisy_student::NoisyStudent;
 pub use ramp::Ramp;
 pub use rotation::Rotation;
-pub use small_loss::{SmallLoss, disagreement, smallest};
 pub use supervised::Supervised;
+pub use taught_batch::TaughtBatch;
 
 use taskweave_kernels::{Named, Result, Stateful};
 
@@ -74,7 +69,8 @@ use crate::{Ensemble, Term};
 /// # Example
 /// A method of one's own: a network learns only the samples that it is wrong about.
 /// ```
-/// use taskweave_cotrain::teaching::{Lesson, Teaching, threshold::Probabilities};
+/// use taskweave_cotrain::selector::threshold::Probabilities;
+/// use taskweave_cotrain::teaching::{TaughtBatch, Teaching};
 /// use taskweave_cotrain::{Ensemble, Term};
 /// use taskweave_kernels::{Named, Result, State, Stateful};
 /// use taskweave_loss::{CriterionConfig, criterion::CrossEntropy};
@@ -86,13 +82,13 @@ use crate::{Ensemble, Term};
 ///     fn terms(&self) -> Result<Named<Term>> {
 ///         Named::new([("class@a", Term::of("a", "class", CriterionConfig::CrossEntropy(CrossEntropy::default())))])
 ///     }
-///     fn prepare(&mut self, lesson: &mut Lesson, ensemble: &Ensemble) -> Result<()> {
-///         let Some(target) = lesson.batch.targets.get("class@a") else { return Ok(()) };
+///     fn prepare(&mut self, taught: &mut TaughtBatch, ensemble: &Ensemble) -> Result<()> {
+///         let Some(target) = taught.batch.targets.get("class@a") else { return Ok(()) };
 ///         let labels = target.value().to_vec1::<u32>()?;
-///         let logits = ensemble.predict("a", "class", &Named::default(), &lesson.batch.inputs)?;
+///         let logits = ensemble.predict("a", "class", &Named::default(), &taught.batch.inputs)?;
 ///         let best = Probabilities::of_logits(&logits)?.best();
 ///         let wrong: Vec<usize> = (0..labels.len()).filter(|i| best[*i].0 != labels[*i]).collect();
-///         lesson.select("class@a", &wrong)
+///         taught.select("class@a", &wrong)
 ///     }
 /// }
 ///
@@ -118,7 +114,7 @@ pub trait Teaching: Stateful + std::fmt::Debug + Send {
     ///
     /// # Errors
     /// Inputs that are missing, predictions that are not finite.
-    fn prepare(&mut self, lesson: &mut Lesson, ensemble: &Ensemble) -> Result<()>;
+    fn prepare(&mut self, taught: &mut TaughtBatch, ensemble: &Ensemble) -> Result<()>;
 
     /// Moves what no gradient reaches, when `done` steps of the training are done.
     ///

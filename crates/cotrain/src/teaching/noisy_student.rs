@@ -17,10 +17,11 @@ use taskweave_loss::CriterionConfig;
 use taskweave_loss::criterion::{Absolute, SoftCrossEntropy};
 
 use super::mean_teacher::soft_target;
-use super::stateless::stateless;
 use super::supervised::plain_terms;
-use super::threshold::Probabilities;
-use super::{Lesson, Teaching, plain, range};
+use super::{TaughtBatch, Teaching, plain};
+use crate::range;
+use crate::selector::threshold::Probabilities;
+use crate::stateless::stateless;
 use crate::{Ensemble, Term};
 
 /// A network labels for the next one, which learns under noise and then labels in its turn.
@@ -87,19 +88,19 @@ impl Teaching for NoisyStudent {
         Ok(terms)
     }
 
-    fn prepare(&mut self, lesson: &mut Lesson, ensemble: &Ensemble) -> Result<()> {
+    fn prepare(&mut self, taught: &mut TaughtBatch, ensemble: &Ensemble) -> Result<()> {
         let last = self.generations.len().saturating_sub(1);
-        let now = usize::try_from(lesson.step / self.steps.max(1)).unwrap_or(last).min(last);
+        let now = usize::try_from(taught.step / self.steps.max(1)).unwrap_or(last).min(last);
         for (_, other) in self.generations.iter().enumerate().filter(|(at, _)| *at != now) {
-            lesson.forget(&plain(&self.task, other));
+            taught.forget(&plain(&self.task, other));
         }
         let before = now.checked_sub(1).and_then(|before| self.generations.get(before));
         let (Some(teacher), Some(student)) = (before, self.generations.get(now)) else { return Ok(()) };
-        let logits = ensemble.predict(teacher, &self.task, &self.plain, &lesson.batch.inputs)?;
+        let logits = ensemble.predict(teacher, &self.task, &self.plain, &taught.batch.inputs)?;
         let best = Probabilities::of_logits(&logits)?.best();
         let weight = |(_, p): &(u32, f64)| if *p >= self.confidence { self.lambda } else { 0.0 };
         let weights: Vec<f64> = best.iter().map(weight).collect();
-        lesson.set(&self.taught(student), soft_target(&logits, &weights)?)
+        taught.set(&self.taught(student), soft_target(&logits, &weights)?)
     }
 }
 

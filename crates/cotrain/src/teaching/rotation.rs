@@ -8,8 +8,8 @@
 use serde::{Deserialize, Serialize};
 use taskweave_kernels::{Error, Named, Result};
 
-use super::stateless::stateless;
-use super::{Lesson, Teaching};
+use super::{TaughtBatch, Teaching};
+use crate::stateless::stateless;
 use crate::{Ensemble, Term};
 
 /// Groups of terms take turns.
@@ -54,12 +54,12 @@ impl Teaching for Rotation {
         Ok(Named::default())
     }
 
-    fn prepare(&mut self, lesson: &mut Lesson, ensemble: &Ensemble) -> Result<()> {
-        let now = self.turns.get(self.at(lesson.step));
+    fn prepare(&mut self, taught: &mut TaughtBatch, ensemble: &Ensemble) -> Result<()> {
+        let now = self.turns.get(self.at(taught.step));
         for term in self.turns.iter().flatten() {
             ensemble.terms().require("term of a rotation", term)?;
             if !now.is_some_and(|now| now.contains(term)) {
-                lesson.forget(term);
+                taught.forget(term);
             }
         }
         Ok(())

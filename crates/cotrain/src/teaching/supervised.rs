@@ -4,8 +4,9 @@ use serde::{Deserialize, Serialize};
 use taskweave_kernels::{Named, Result};
 use taskweave_loss::CriterionConfig;
 
-use super::stateless::stateless;
-use super::{Lesson, Teaching, plain, range};
+use super::{TaughtBatch, Teaching, plain};
+use crate::range;
+use crate::stateless::stateless;
 use crate::{Ensemble, Term};
 
 /// Each network learns the labels of one task by itself.
@@ -43,7 +44,7 @@ impl Teaching for Supervised {
         plain_terms(&self.task, &self.members, &self.criterion)
     }
 
-    fn prepare(&mut self, _: &mut Lesson, _: &Ensemble) -> Result<()> {
+    fn prepare(&mut self, _: &mut TaughtBatch, _: &Ensemble) -> Result<()> {
         Ok(())
     }
 }

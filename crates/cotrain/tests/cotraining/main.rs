@@ -1,5 +1,7 @@
 //! Co-training through its public API.
 
+mod likelihood;
 mod methods;
 mod problem;
+mod provenance;
 mod sessions;

@@ -5,9 +5,10 @@ use taskweave_cotrain::cotraining::{
     TriTraining,
 };
 use taskweave_cotrain::gate::Gate;
-use taskweave_cotrain::learner::{Answers, Coding, Lesson, Matrix, Views};
+use taskweave_cotrain::learner::{Answers, Coding, Lesson, Matrix, MultiView};
 use taskweave_cotrain::pool::{Conflict, Pool, Quota};
-use taskweave_cotrain::selector::{Agreement, Disagreement, Threshold};
+use taskweave_cotrain::selector::threshold::{Fixed, Flexible, Free};
+use taskweave_cotrain::selector::{Agreement, Confident, Disagreement, SmallLoss};
 use taskweave_kernels::{Error, Result, State, Stateful};
 
 use crate::problem::{
@@ -33,6 +34,18 @@ fn rows() -> Vec<(&'static str, Make)> {
         ("CoTraining, disagreement", || {
             let method = CoTraining::default().selector(Disagreement::new(0.5).unwrap());
             team(CLASSES, method, &["left", "right"]).rounds(4).build().unwrap()
+        }),
+        ("CoTraining, flexible threshold", || {
+            let method = CoTraining::default().selector(Confident::new(Flexible::new(81, 0.8).unwrap()));
+            team(CLASSES, method.window(20).unwrap(), &["left", "right"]).rounds(4).build().unwrap()
+        }),
+        ("CoTraining, free threshold", || {
+            let method = CoTraining::default().selector(Confident::new(Free::new(0.8).unwrap()));
+            team(CLASSES, method.window(20).unwrap(), &["left", "right"]).rounds(4).build().unwrap()
+        }),
+        ("CoTraining, small losses", || {
+            let method = CoTraining::default().selector(SmallLoss { forget: 0.8, steps: 3 });
+            team(CLASSES, method.window(20).unwrap(), &["left", "right"]).rounds(4).build().unwrap()
         }),
         ("SelfTraining", || team(CLASSES, SelfTraining::default(), &["left"]).rounds(4).build().unwrap()),
         ("Em", || team(CLASSES, Em::new(0.5).unwrap(), &["left"]).rounds(4).build().unwrap()),
@@ -108,7 +121,7 @@ fn a_quota_of_nothing_is_supervised() {
         }),
         Box::new(|| team(CLASSES, CoEm::new(0.0).unwrap(), &["left", "right"])),
         Box::new(|| {
-            let none = Threshold::new(1.1).unwrap();
+            let none = Confident::new(Fixed::new(1.1).unwrap());
             team(CLASSES, CoTraining::default().selector(none), &["left", "right"])
         }),
         Box::new(|| team(CLASSES, Half, &["left", "right"])),
@@ -231,7 +244,7 @@ fn what_a_method_cannot_work_on_is_a_typed_error() {
     );
     assert!(matches!(named.build(), Err(Error::Name { .. })));
     let unequal = [("a", Matrix::new(2, 1, vec![0.0; 2])), ("b", Matrix::new(3, 1, vec![0.0; 3]))];
-    assert!(matches!(Views::new(unequal.map(|(n, m)| (n, m.unwrap()))), Err(Error::Shape { .. })));
+    assert!(matches!(MultiView::new(unequal.map(|(n, m)| (n, m.unwrap()))), Err(Error::Shape { .. })));
     let nan = Matrix::new(1, 1, vec![f64::NAN]).unwrap();
-    assert!(matches!(Views::new([("a", nan)]), Err(Error::NonFinite { .. })));
+    assert!(matches!(MultiView::new([("a", nan)]), Err(Error::NonFinite { .. })));
 }

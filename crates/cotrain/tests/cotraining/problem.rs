@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 use taskweave_cotrain::cotraining::{CoRegularization, Method, Session, SessionBuilder, Watch};
-use taskweave_cotrain::learner::{Answers, Knn, Learner, Logistic, Matrix, Ridge, Views};
+use taskweave_cotrain::learner::{Answers, Knn, Learner, Logistic, Matrix, MultiView, Ridge};
 use taskweave_cotrain::pool::Pool;
 use taskweave_kernels::{Rng, State};
 
 pub const N: usize = 120;
 
-/// Views of three numbers: two of them are raised by the class, with noise of their own in each view.
-pub fn views() -> Arc<Views> {
+/// MultiView of three numbers: two of them are raised by the class, with noise of their own in each view.
+pub fn views() -> Arc<MultiView> {
     let view = |name: &str| {
         let mut rng = Rng::new(4).fork(name);
         let value =
@@ -17,7 +17,7 @@ pub fn views() -> Arc<Views> {
         let values = (0..N).flat_map(|s| (0..3).map(|f| value(s, f, &mut rng)).collect::<Vec<_>>()).collect();
         (name.to_string(), Matrix::new(N, 3, values).unwrap())
     };
-    Arc::new(Views::new(["left", "right", "top"].map(view)).unwrap())
+    Arc::new(MultiView::new(["left", "right", "top"].map(view)).unwrap())
 }
 
 pub fn truth(answers: Answers, sample: usize) -> f64 {

@@ -2,6 +2,8 @@
 
 #[path = "../fixture/mod.rs"]
 mod fixture;
+#[path = "../killing/mod.rs"]
+mod killing;
 
 mod killed;
 mod primitives;

@@ -2,6 +2,7 @@
 
 mod datasets;
 mod hostile;
+mod hostile_images;
 mod hostile_views;
 mod loader;
 mod real;

@@ -40,6 +40,10 @@ impl Aggregator for Weighted {
     fn aggregate(&mut self, jacobian: &Jacobian) -> Result<Aggregated> {
         let Some(weights) = self.weighting.without_gradients(jacobian.rows().len())? else {
             let weights = self.weighting.weights(&jacobian.gramian()?)?;
+            let mut named = jacobian.rows().names().zip(&weights);
+            if let Some((task, _)) = named.find(|(_, weight)| !weight.is_finite()) {
+                return Err(Error::non_finite("weight", task));
+            }
             return Ok(Aggregated { gradient: jacobian.combined(&weights)?, weights: Some(weights) });
         };
         let gradient = jacobian.combined(&weights)?;

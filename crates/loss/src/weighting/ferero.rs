@@ -79,7 +79,10 @@ impl Weighting for Ferero {
         let (size, scaled) = (gramian.len(), Scaled::of(gramian));
         let losses = gramian.required_losses("ferero")?;
         let tasks = Named::new(gramian.tasks().map(|task| (task, ())))?;
-        let v: Vec<f64> = self.preference.of("preference", &tasks)?.values().copied().collect();
+        let v = self.preference.of("preference", &tasks)?;
+        // Only the proportions count, and squares of large numbers would be infinite.
+        let most = v.values().fold(0.0, |most: f64, v| most.max(*v));
+        let v: Vec<f64> = v.values().map(|v| v / most).collect();
         if scaled.len() == 0 {
             return Ok(uniform(size));
         }

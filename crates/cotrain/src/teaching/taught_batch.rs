@@ -13,7 +13,7 @@ use crate::Ensemble;
 /// Two labeled samples and, beside them, three others.
 /// ```
 /// use candle_core::{DType, Device, Tensor};
-/// use taskweave_cotrain::teaching::Lesson;
+/// use taskweave_cotrain::teaching::TaughtBatch;
 /// use taskweave_data::Batch;
 /// use taskweave_kernels::{Named, Target};
 /// let zeros = |n: usize| Tensor::zeros((n, 1), DType::F32, &Device::Cpu);
@@ -25,14 +25,14 @@ use crate::Ensemble;
 /// };
 /// let others =
 ///     Batch { inputs: Named::new([("weak", zeros(3)?)])?, targets: Named::default(), indices: vec![1, 2, 3] };
-/// let mut lesson = Lesson::new(labeled, Some(others), 0)?;
-/// assert_eq!(lesson.samples("weak")?, [1, 2, 3]);
-/// lesson.select("class@a", &[1])?;
-/// assert_eq!(lesson.batch.targets["class@a"].weight().to_vec1::<f32>()?, [0.0, 1.0]);
+/// let mut taught = TaughtBatch::new(labeled, Some(others), 0)?;
+/// assert_eq!(taught.samples("weak")?, [1, 2, 3]);
+/// taught.select("class@a", &[1])?;
+/// assert_eq!(taught.batch.targets["class@a"].weight().to_vec1::<f32>()?, [0.0, 1.0]);
 /// # Ok::<(), taskweave_kernels::Error>(())
 /// ```
 #[derive(Debug, Clone)]
-pub struct Lesson {
+pub struct TaughtBatch {
     /// What the step will see: the inputs and targets of all samples.
     pub batch: Batch,
     /// The number of the step, from 0.
@@ -41,7 +41,7 @@ pub struct Lesson {
     samples: Named<Vec<usize>>,
 }
 
-impl Lesson {
+impl TaughtBatch {
     /// A batch, and one beside it whose inputs have other names and whose samples may be others and of another number.
     ///
     /// # Errors
@@ -98,7 +98,7 @@ impl Lesson {
     /// Sets the weight of all samples of a term between networks, which has no labels.
     ///
     /// # Errors
-    /// As for [`Lesson::samples_of`].
+    /// As for [`TaughtBatch::samples_of`].
     pub fn set_weight(&mut self, term: &str, reads: &Named<String>, weight: f64) -> Result<()> {
         let samples = self.samples_of(reads)?.len();
         self.set(term, self.bare(&vec![weight; samples])?)

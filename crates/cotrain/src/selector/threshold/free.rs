@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use taskweave_kernels::{Error, Result, State, Stateful};
 
 use super::{Probabilities, Threshold};
-use crate::teaching::range;
+use crate::range;
 
 /// Takes a prediction that is surer than the network usually is for such a class.
 ///
@@ -22,7 +22,7 @@ use crate::teaching::range;
 ///
 /// # Example
 /// ```
-/// use taskweave_cotrain::teaching::threshold::{Free, Probabilities, Threshold};
+/// use taskweave_cotrain::selector::threshold::{Free, Probabilities, Threshold};
 /// let mut threshold = Free::new(0.5)?;
 /// let p = Probabilities::new(2, vec![1.0, 0.0, 0.6, 0.4])?;
 /// // τ = ½·½ + ½·0.8 = 0.65; p = ½·½ + ½·(0.8, 0.2) = (0.65, 0.35).

@@ -35,7 +35,7 @@ use crate::rate::Rate;
 /// ```
 /// use candle_core::{DType, Device};
 /// use taskweave_cotrain::Step;
-/// use taskweave_cotrain::learner::{Answers, Learner, Lesson, Matrix, Network};
+/// use taskweave_cotrain::learner::{Answers, Learner, Lesson, Matrix, TaskLearner};
 /// use taskweave_heads::{Backbone, Features, HardSharing, Params, Regression, Stage};
 /// use taskweave_kernels::{Named, Rng, optim::{OptimizerConfig, Sgd}};
 /// use taskweave_loss::criterion::Mse;
@@ -49,13 +49,13 @@ use crate::rate::Rate;
 ///     .criterion("y", Mse)
 ///     .optimizer(OptimizerConfig::Sgd(Sgd { lr: 0.2, ..Sgd::default() }))
 ///     .build()?;
-/// let mut learner = Network::new(step, ("x", "y"), Answers::Value)?.epochs(200)?;
+/// let mut learner = TaskLearner::new(step, ("x", "y"), Answers::Value)?.epochs(200)?;
 /// let view = Matrix::new(3, 1, vec![1.0, -1.0, 0.5])?;
 /// learner.learn(&view, &Lesson::of_labels(Answers::Value, [(0, 2.0), (1, -2.0)])?)?;
 /// assert!((learner.predict(&view, &[2])?.row(0)?[0] - 1.0).abs() < 1e-6);
 /// # Ok::<(), taskweave_kernels::Error>(())
 /// ```
-pub struct Network {
+pub struct TaskLearner {
     step: Step,
     input: String,
     task: String,
@@ -78,7 +78,7 @@ struct Saved {
     model: serde_json::Value,
 }
 
-impl Network {
+impl TaskLearner {
     /// The task `task` of the model that `step` trains, seen through the model's input `input`.
     ///
     /// # Errors
@@ -234,7 +234,7 @@ impl Network {
     }
 }
 
-impl Learner for Network {
+impl Learner for TaskLearner {
     fn learn(&mut self, view: &Matrix, lesson: &Lesson) -> Result<()> {
         let rows = self.rows(view, lesson)?;
         let rng = self.rng.fork_at(self.lessons);
@@ -273,7 +273,7 @@ impl Learner for Network {
     }
 }
 
-impl Stateful for Network {
+impl Stateful for TaskLearner {
     fn save(&self) -> Result<State> {
         let mut tensors = Named::default();
         let model = State {
@@ -294,13 +294,13 @@ impl Stateful for Network {
     }
 }
 
-impl Network {
+impl TaskLearner {
     fn take(&mut self, state: &State) -> Result<()> {
-        let saved: Saved = state.read("Network")?;
+        let saved: Saved = state.read("TaskLearner")?;
         let count = |rates: usize| format!("{rates} learning-rate schedules");
         let mine = usize::from(self.rate.is_some());
         if saved.rate.len() != mine {
-            return Err(Error::state("Network", count(mine), count(saved.rate.len())));
+            return Err(Error::state("TaskLearner", count(mine), count(saved.rate.len())));
         }
         self.step.restore(&pick(state, "step/", &saved.step)?)?;
         self.step.params().load(&pick(state, "model/", &saved.model)?.tensors)?;

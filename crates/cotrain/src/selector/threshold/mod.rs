@@ -27,7 +27,7 @@ use taskweave_kernels::{Result, Stateful};
 /// # Example
 /// A threshold of one's own: the surer half.
 /// ```
-/// use taskweave_cotrain::teaching::threshold::{Probabilities, Threshold};
+/// use taskweave_cotrain::selector::threshold::{Probabilities, Threshold};
 /// use taskweave_kernels::{Result, State, Stateful};
 ///
 /// #[derive(Debug)]

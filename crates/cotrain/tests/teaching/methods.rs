@@ -1,159 +1,15 @@
-//! What methods that teach several networks promise. A new method is tested by a new row, and by what it says of
-//! itself.
-
-mod class;
+//! What single methods say of themselves.
 
 use candle_core::{DType, Device, Tensor};
-use class::{bits, clouds, ensemble, method_of, network, step, trained, trainer, unlabeled};
-use taskweave_cotrain::teaching::{Lesson, Lessons, TeachingConfig};
-use taskweave_cotrain::{Balance, Callback, Checkpoints, Cosines, Ensemble, StepReport, Term, Trainer};
-use taskweave_data::{Batch, Loader};
+use taskweave_cotrain::teaching::{Lessons, TaughtBatch, TeachingConfig};
+use taskweave_cotrain::{Balance, Ensemble, Term};
+use taskweave_data::Batch;
 use taskweave_heads::{Features, Linear, Model, Network, Params, Stage};
-use taskweave_kernels::{Error, Named, Result, Rng, Target};
+use taskweave_kernels::{Named, Rng, Target};
 use taskweave_loss::AggregatorConfig;
 
-const TWO: &str = r#""members": ["a", "b"]"#;
-const VIEWS: &str = r#""weak": [["x", "weak"]], "strong": [["x", "strong"]]"#;
-
-/// The table: a new method is tested by a new row.
-fn rows() -> Vec<String> {
-    let keep = r#""small_loss": {"forget": 0.4, "steps": 6}"#;
-    let gaussian = r#""ramp": {"name": "gaussian", "steps": 7}"#;
-    let teacher =
-        r#""student": "a", "teacher": "mean", "reads": [["x", "strong"]], "teacher_reads": [["x", "weak"]]"#;
-    vec![
-        format!(r#"{{"name": "supervised", {TWO}}}"#),
-        format!(r#"{{"name": "co_teaching", {TWO}, {keep}}}"#),
-        format!(r#"{{"name": "co_teaching_plus", {TWO}, {keep}, "warm_up": 3}}"#),
-        format!(r#"{{"name": "jocor", {TWO}, {keep}, "lambda": 0.6}}"#),
-        format!(r#"{{"name": "mutual_learning", "members": ["a", "b", "c"], "reads": [["x", "weak"]], {gaussian}}}"#),
-        format!(r#"{{"name": "mutual_learning", {TWO}, "reads": [["x", "x"]]}}"#),
-        format!(r#"{{"name": "cross_pseudo", {TWO}, "reads": [["x", "strong"]], {gaussian}}}"#),
-        format!(r#"{{"name": "deep_co_training", {TWO}, "view": "x", "input": "weak", {gaussian}}}"#),
-        format!(r#"{{"name": "mean_teacher", {teacher}, "decay": 0.8, {gaussian}}}"#),
-        format!(r#"{{"name": "fix_match", "student": "a", "mean": "mean", "decay": 0.9, {VIEWS}, "threshold": {{"name": "fixed", "tau": 0.5}}}}"#),
-        format!(r#"{{"name": "fix_match", "student": "a", {VIEWS}, "threshold": {{"name": "flexible", "samples": 40, "tau": 0.6}}}}"#),
-        format!(r#"{{"name": "fix_match", "student": "a", {VIEWS}, "threshold": {{"name": "free", "momentum": 0.9}}, {gaussian}}}"#),
-        r#"{"name": "noisy_student", "generations": ["a", "b", "c"], "plain": [["x", "weak"]], "noisy": [["x", "strong"]], "steps": 3}"#.into(),
-    ]
-}
-
-/// Ends a training where a kill would.
-struct Kill(u64);
-
-impl Callback for Kill {
-    fn on_step(&mut self, report: &StepReport) -> Result<()> {
-        match report.step == self.0 {
-            true => Err(Error::parameter("life", "longer", report.step)),
-            false => Ok(()),
-        }
-    }
-}
-
-#[test]
-fn every_method_resumes_in_the_middle_of_an_epoch_bit_for_bit() {
-    for row in rows() {
-        let whole = bits(&trained(&row, 3), None);
-        let folder = tempfile::tempdir().unwrap();
-        let part = |kill: u64| {
-            let method = method_of(&row);
-            let ensemble = ensemble(3, method.clone().build().terms().unwrap());
-            let trainer = trainer(&ensemble, vec![method], 3)
-                .checkpoints(Checkpoints::new(folder.path()))
-                .checkpoint_every(1)
-                .callback(Kill(kill));
-            let ended = trainer.build().unwrap().fit(&mut step(&ensemble));
-            (ensemble, ended.is_ok())
-        };
-        assert!(!part(2).1 && !part(6).1, "{row}");
-        let (resumed, done) = part(99);
-        assert!(done && bits(&resumed, None) == whole, "{row}");
-    }
-}
-
-#[test]
-fn every_method_changes_every_network_that_it_trains_and_repeats_itself() {
-    for row in rows() {
-        let first = bits(&trained(&row, 3), None);
-        assert_eq!(bits(&trained(&row, 3), None), first, "{row}");
-        let terms = method_of(&row).build().terms().unwrap();
-        let (before, after) = (ensemble(3, terms.clone()), trained(&row, 3));
-        for member in terms.values().flat_map(|term| &term.members) {
-            assert_ne!(bits(&before, Some(member)), bits(&after, Some(member)), "{row}: {member}");
-        }
-    }
-}
-
-#[test]
-fn a_configuration_survives_a_file_and_refuses_what_it_does_not_know() {
-    for row in rows() {
-        let config = method_of(&row);
-        let text = serde_json::to_string(&config).unwrap();
-        assert_eq!(serde_json::from_str::<TeachingConfig>(&text).unwrap(), config);
-        let unknown = text.replacen('{', r#"{"lamda": 1, "#, 1);
-        assert!(serde_json::from_str::<TeachingConfig>(&unknown).is_err(), "{unknown}");
-    }
-}
-
-fn supervised(members: &str) -> Ensemble {
-    trained(&format!(r#"{{"name": "supervised", "members": {members}}}"#), 3)
-}
-
-#[test]
-fn co_teaching_that_forgets_nothing_is_two_runs_that_know_nothing_of_each_other() {
-    let keep = r#""small_loss": {"forget": 0.0, "steps": 5}"#;
-    let (a, b) = (supervised(r#"["a"]"#), supervised(r#"["b"]"#));
-    for row in [
-        format!(r#"{{"name": "co_teaching", {TWO}, {keep}}}"#),
-        format!(r#"{{"name": "co_teaching_plus", {TWO}, {keep}, "warm_up": 99}}"#),
-    ] {
-        let both = trained(&row, 3);
-        assert!(
-            bits(&both, Some("a")) == bits(&a, None) && bits(&both, Some("b")) == bits(&b, None),
-            "{row}"
-        );
-    }
-}
-
-#[test]
-fn a_method_without_its_own_term_is_supervised_training_bit_for_bit() {
-    let teacher =
-        r#""student": "a", "teacher": "mean", "reads": [["x", "strong"]], "teacher_reads": [["x", "weak"]]"#;
-    let (one, two) = (supervised(r#"["a"]"#), supervised(r#"["a", "b"]"#));
-    for (row, reference) in [
-        (
-            format!(
-                r#"{{"name": "fix_match", "student": "a", {VIEWS}, "threshold": {{"name": "fixed", "tau": 1.01}}}}"#
-            ),
-            &one,
-        ),
-        (format!(r#"{{"name": "mean_teacher", {teacher}, "lambda": 0}}"#), &one),
-        (format!(r#"{{"name": "mutual_learning", {TWO}, "reads": [["x", "x"]], "lambda": 0}}"#), &two),
-        (format!(r#"{{"name": "cross_pseudo", {TWO}, "reads": [["x", "weak"]], "lambda": 0}}"#), &two),
-        (
-            format!(
-                r#"{{"name": "deep_co_training", {TWO}, "view": "x", "input": "weak", "lambda_cot": 0, "lambda_dif": 0}}"#
-            ),
-            &two,
-        ),
-    ] {
-        let found = trained(&row, 3);
-        for member in ["a", "b"].into_iter().filter(|m| !reference.params().member(m).named().is_empty()) {
-            assert!(bits(&found, Some(member)) == bits(reference, Some(member)), "{row}: {member}");
-        }
-    }
-}
-
-/// A batch of the training's loader, as the ensemble names its labels.
-fn batch(ensemble: &Ensemble, number: usize) -> Batch {
-    let loader = Loader::builder(clouds(24)).batch_size(6).transform(ensemble.spread()).build().unwrap();
-    loader.epoch_from(0, number).next().unwrap().unwrap()
-}
-
-fn lesson(ensemble: &Ensemble, step: u64) -> Lesson {
-    let beside = unlabeled().epoch(0).next().unwrap().unwrap();
-    Lesson::new(batch(ensemble, 0), Some(beside), step).unwrap()
-}
+use crate::class::{bits, ensemble, method_of, step, trained, unlabeled};
+use crate::{TWO, VIEWS, batch, taught};
 
 #[test]
 fn the_mean_of_a_teacher_that_keeps_nothing_is_the_student_after_every_step() {
@@ -207,10 +63,11 @@ fn each_network_gets_the_small_losses_of_the_other_and_no_missing_label() {
     let row = format!(r#"{{"name": "co_teaching", {TWO}, "small_loss": {{"forget": 0.6, "steps": 1}}}}"#);
     let mut method = method_of(&row).build();
     let ensemble = ensemble(3, method.terms().unwrap());
-    let before = lesson(&ensemble, 1);
+    let before = taught(&ensemble, 1);
     let mut after = before.clone();
     method.prepare(&mut after, &ensemble).unwrap();
-    let weights = |lesson: &Lesson, term: &str| lesson.batch.targets[term].weight().to_vec1::<f32>().unwrap();
+    let weights =
+        |taught: &TaughtBatch, term: &str| taught.batch.targets[term].weight().to_vec1::<f32>().unwrap();
     let labeled: Vec<usize> = (0..6).filter(|i| weights(&before, "class@a")[*i] > 0.0).collect();
     assert!(labeled.len() < 6, "the batch has a sample without a label");
     for (learner, teacher) in [("class@a", "b"), ("class@b", "a")] {
@@ -238,12 +95,12 @@ fn co_teaching_plus_teaches_nothing_where_both_agree() {
     for (value, other) in a.named().values().zip(b.named().values()) {
         other.var.set(&value.var.copy().unwrap()).unwrap();
     }
-    let mut lesson = lesson(&ensemble, 3);
-    method.prepare(&mut lesson, &ensemble).unwrap();
+    let mut taught = taught(&ensemble, 3);
+    method.prepare(&mut taught, &ensemble).unwrap();
     for term in ["class@a", "class@b"] {
-        assert_eq!(lesson.batch.targets[term].weight().to_vec1::<f32>().unwrap(), [0.0; 6]);
+        assert_eq!(taught.batch.targets[term].weight().to_vec1::<f32>().unwrap(), [0.0; 6]);
     }
-    let report = step(&ensemble).step(&lesson.batch).unwrap();
+    let report = step(&ensemble).step(&taught.batch).unwrap();
     assert!(report.losses.is_empty());
 }
 
@@ -253,18 +110,18 @@ fn the_terms_of_jocor_add_up_to_its_loss() {
         format!(r#"{{"name": "jocor", {TWO}, "lambda": 0.3, "small_loss": {{"forget": 0.0, "steps": 1}}}}"#);
     let mut method = method_of(&row).build();
     let ensemble = ensemble(3, method.terms().unwrap());
-    let mut lesson = lesson(&ensemble, 0);
-    method.prepare(&mut lesson, &ensemble).unwrap();
+    let mut taught = taught(&ensemble, 0);
+    method.prepare(&mut taught, &ensemble).unwrap();
     // Dropout would draw anew: the terms are judged in evaluation mode.
-    let predictions = ensemble.forward(&lesson.batch.inputs, taskweave_heads::Mode::Eval).unwrap();
+    let predictions = ensemble.forward(&taught.batch.inputs, taskweave_heads::Mode::Eval).unwrap();
     let mut total = 0.0;
     for (name, term) in ensemble.terms().iter() {
-        let target = &lesson.batch.targets[name];
+        let target = &taught.batch.targets[name];
         let loss = taskweave_loss::mean_loss(&*term.criterion.build(), &predictions[name], target).unwrap();
         total += loss.to_scalar::<f64>().unwrap();
     }
     let p = |member: &str| {
-        let logits = ensemble.predict(member, "class", &Named::default(), &lesson.batch.inputs).unwrap();
+        let logits = ensemble.predict(member, "class", &Named::default(), &taught.batch.inputs).unwrap();
         candle_nn::ops::softmax(&logits, 1).unwrap().to_vec2::<f64>().unwrap()
     };
     let (a, b, target) = (p("a"), p("b"), &batch(&ensemble, 0).targets["class@a"]);
@@ -287,9 +144,9 @@ fn an_adversarial_example_is_within_epsilon_and_harder_for_its_network() {
         format!(r#"{{"name": "deep_co_training", {TWO}, "view": "x", "input": "weak", "epsilon": 0.1}}"#);
     let mut method = method_of(&row).build();
     let ensemble = ensemble(3, method.terms().unwrap());
-    let mut lesson = lesson(&ensemble, 0);
-    method.prepare(&mut lesson, &ensemble).unwrap();
-    let rows = |input: &str| lesson.batch.inputs[input].to_vec2::<f64>().unwrap();
+    let mut taught = taught(&ensemble, 0);
+    method.prepare(&mut taught, &ensemble).unwrap();
+    let rows = |input: &str| taught.batch.inputs[input].to_vec2::<f64>().unwrap();
     for member in ["a", "b"] {
         let name = format!("weak, adversarial for {member}");
         for (before, after) in rows("weak").iter().flatten().zip(rows(&name).iter().flatten()) {
@@ -297,7 +154,7 @@ fn an_adversarial_example_is_within_epsilon_and_harder_for_its_network() {
         }
         let p = |input: &str| {
             let reads = Named::new([("x", input.to_string())]).unwrap();
-            let logits = ensemble.predict(member, "class", &reads, &lesson.batch.inputs).unwrap();
+            let logits = ensemble.predict(member, "class", &reads, &taught.batch.inputs).unwrap();
             candle_nn::ops::softmax(&logits, 1).unwrap().to_vec2::<f64>().unwrap()
         };
         let mut lower = 0;
@@ -312,7 +169,7 @@ fn an_adversarial_example_is_within_epsilon_and_harder_for_its_network() {
         // The other network has to keep what this one says about the sample itself.
         let other = if member == "a" { "b" } else { "a" };
         let target =
-            lesson.batch.targets[&*format!("class.differ@{other}")].value().to_vec2::<f64>().unwrap();
+            taught.batch.targets[&*format!("class.differ@{other}")].value().to_vec2::<f64>().unwrap();
         let off = target.iter().flatten().zip(p("weak").iter().flatten()).all(|(t, p)| (t - p).abs() < 1e-12);
         assert!(off, "{member}");
     }
@@ -371,12 +228,12 @@ fn pseudo_labels_are_what_the_network_is_sure_of() {
     );
     let mut method = method_of(&row).build();
     let ensemble = ensemble(3, method.terms().unwrap());
-    let mut lesson = lesson(&ensemble, 0);
-    method.prepare(&mut lesson, &ensemble).unwrap();
+    let mut taught = taught(&ensemble, 0);
+    method.prepare(&mut taught, &ensemble).unwrap();
     let reads = Named::new([("x", "weak".to_string())]).unwrap();
-    let logits = ensemble.predict("a", "class", &reads, &lesson.batch.inputs).unwrap();
+    let logits = ensemble.predict("a", "class", &reads, &taught.batch.inputs).unwrap();
     let p = candle_nn::ops::softmax(&logits, 1).unwrap().to_vec2::<f64>().unwrap();
-    let target = &lesson.batch.targets["class.pseudo"];
+    let target = &taught.batch.targets["class.pseudo"];
     let (labels, weights) =
         (target.value().to_vec1::<u32>().unwrap(), target.weight().to_vec1::<f32>().unwrap());
     for (i, row) in p.iter().enumerate() {
@@ -384,99 +241,6 @@ fn pseudo_labels_are_what_the_network_is_sure_of() {
         assert_eq!((labels[i] as usize, weights[i]), (class, if *best >= 0.45 { 2.0 } else { 0.0 }));
     }
     assert!(weights.contains(&0.0) && weights.contains(&2.0), "{weights:?}");
-}
-
-#[test]
-fn parameters_out_of_range_are_refused_by_name() {
-    let keep = r#""small_loss": {"forget": 0.4, "steps": 6}"#;
-    for (row, name) in [
-        (r#"{"name": "supervised", "members": ["a", "a"]}"#.to_string(), "networks"),
-        (format!(r#"{{"name": "co_teaching", "members": ["a", "a"], {keep}}}"#), "networks"),
-        (format!(r#"{{"name": "co_teaching", {TWO}, "small_loss": {{"forget": 1, "steps": 6}}}}"#), "forget"),
-        (format!(r#"{{"name": "co_teaching_plus", {TWO}, "small_loss": {{"forget": 0.1, "steps": 0}}}}"#), "steps"),
-        (format!(r#"{{"name": "jocor", {TWO}, {keep}, "lambda": 1.1}}"#), "lambda"),
-        (r#"{"name": "mutual_learning", "members": ["a"]}"#.into(), "networks"),
-        (format!(r#"{{"name": "mutual_learning", {TWO}, "lambda": -1}}"#), "lambda"),
-        (format!(r#"{{"name": "cross_pseudo", {TWO}, "lambda": -1}}"#), "lambda"),
-        (format!(r#"{{"name": "deep_co_training", {TWO}, "view": "x", "input": "weak", "epsilon": 0}}"#), "epsilon"),
-        (format!(r#"{{"name": "deep_co_training", {TWO}, "view": "x", "input": "weak", "lambda_dif": -1}}"#), "lambda_dif"),
-        (r#"{"name": "mean_teacher", "student": "a", "teacher": "mean", "reads": [], "teacher_reads": [], "decay": 1}"#.into(), "decay"),
-        (format!(r#"{{"name": "fix_match", "student": "a", "mean": "a", {VIEWS}}}"#), "networks"),
-        (format!(r#"{{"name": "fix_match", "student": "a", {VIEWS}, "lambda": -2}}"#), "lambda"),
-        (r#"{"name": "noisy_student", "generations": ["a", "b"], "plain": [], "noisy": [], "steps": 0}"#.into(), "steps"),
-        (r#"{"name": "rotation", "turns": []}"#.into(), "turns"),
-    ] {
-        let error = method_of(&row).build().terms().unwrap_err();
-        assert!(matches!(&error, Error::Parameter { name: found, .. } if found.contains(name)), "{row}: {error}");
-    }
-}
-
-#[test]
-fn missing_inputs_and_predictions_that_are_not_finite_are_refused() {
-    for row in rows().iter().filter(|row| row.contains("weak") || row.contains("strong")) {
-        let mut method = method_of(row).build();
-        let ensemble = ensemble(3, method.terms().unwrap());
-        // A late step, so that all generations have begun.
-        let mut bare = Lesson::new(batch(&ensemble, 0), None, 9).unwrap();
-        let error = method.prepare(&mut bare, &ensemble).unwrap_err();
-        assert!(matches!(&error, Error::Unknown { what, .. } if what == "input"), "{row}: {error}");
-    }
-    for row in
-        rows().iter().filter(|row| !["supervised", "mutual", "cross"].iter().any(|name| row.contains(name)))
-    {
-        let mut method = method_of(row).build();
-        let ensemble = ensemble(3, method.terms().unwrap());
-        for param in ensemble.params().named().values() {
-            param.var.set(&(param.var.ones_like().unwrap() * f64::INFINITY).unwrap()).unwrap();
-        }
-        let error = method.prepare(&mut lesson(&ensemble, 9), &ensemble).unwrap_err();
-        let expected = matches!(error, Error::NonFinite { .. } | Error::Parameter { .. });
-        assert!(expected, "{row}: {error}");
-    }
-}
-
-#[test]
-fn lessons_that_do_not_fit_are_refused() {
-    let two = method_of(&format!(r#"{{"name": "supervised", {TWO}}}"#));
-    let mutual = || method_of(&format!(r#"{{"name": "mutual_learning", {TWO}}}"#)).build();
-    let terms = two.build().terms().unwrap();
-    let ensemble = ensemble(3, terms);
-    assert!(matches!(Lessons::new(&ensemble).teach(mutual()), Err(Error::Unknown { .. })));
-    let other = TeachingConfig::Supervised(taskweave_cotrain::teaching::Supervised {
-        task: "class".into(),
-        members: vec!["a".into()],
-        criterion: serde_json::from_str(r#"{"name": "cross_entropy", "label_smoothing": 0.1}"#).unwrap(),
-    });
-    assert!(matches!(Lessons::new(&ensemble).teach(other.build()), Err(Error::Parameter { .. })));
-    let loader = Loader::builder(clouds(24)).build().unwrap();
-    let trainer =
-        Trainer::builder(loader.clone()).lessons(Lessons::new(&ensemble)).cosines(Cosines::PerEpoch);
-    assert!(matches!(trainer.build().err(), Some(Error::Parameter { name, .. }) if name == "cosines"));
-    let mut method = mutual();
-    let error = method.prepare(&mut lesson(&ensemble, 0), &ensemble).unwrap_err();
-    assert!(matches!(error, Error::Parameter { name, .. } if name == "reads"), "two sets of samples");
-    // Both batches have the input `x`.
-    let twice = loader.epoch(0).next().unwrap().unwrap();
-    assert!(matches!(Lesson::new(twice.clone(), Some(twice), 0), Err(Error::Name { .. })));
-    let empty = Loader::builder(clouds(24)).indices(Vec::new()).build().err();
-    assert!(matches!(empty, Some(Error::Parameter { name, .. }) if name == "samples of a loader"));
-}
-
-#[test]
-fn ensembles_that_do_not_fit_are_refused() {
-    let labels = || serde_json::from_str(r#"{"name": "cross_entropy"}"#).unwrap();
-    let new = |terms: Named<Term>| {
-        let params = Params::new(&Rng::new(0), DType::F64, &Device::Cpu);
-        Ensemble::new(&params, Named::new([("a", network(&params, "a"))]).unwrap(), terms).err()
-    };
-    let terms = |term: Term| Named::new([("term", term)]).unwrap();
-    assert!(matches!(new(Named::default()), Some(Error::Parameter { .. })));
-    assert!(matches!(
-        new(terms(Term::between::<&str>(&[], "class", labels()))),
-        Some(Error::Parameter { .. })
-    ));
-    assert!(matches!(new(terms(Term::of("b", "class", labels()))), Some(Error::Unknown { .. })));
-    assert!(matches!(new(terms(Term::of("a", "depth", labels()))), Some(Error::Unknown { .. })));
 }
 
 #[test]
@@ -528,16 +292,16 @@ fn dense_tasks_are_taught_per_pixel() {
             targets: Named::new(names.iter().map(|name| (format!("mask@{name}"), mask.clone()))).unwrap(),
             indices: vec![0, 1],
         };
-        let mut lesson = Lesson::new(batch, None, 0).unwrap();
+        let mut taught = TaughtBatch::new(batch, None, 0).unwrap();
         // The unlabeled samples are three, which a batch alone cannot say.
         let weak = Batch {
-            inputs: Named::new([("weak", lesson.batch.inputs.remove("weak").unwrap())]).unwrap(),
+            inputs: Named::new([("weak", taught.batch.inputs.remove("weak").unwrap())]).unwrap(),
             targets: Named::default(),
             indices: vec![0, 1, 2],
         };
-        lesson = Lesson::new(lesson.batch, Some(weak), 0).unwrap();
-        method.prepare(&mut lesson, &ensemble).unwrap();
-        let report = ensemble.step().build().unwrap().step(&lesson.batch).unwrap();
+        taught = TaughtBatch::new(taught.batch, Some(weak), 0).unwrap();
+        method.prepare(&mut taught, &ensemble).unwrap();
+        let report = ensemble.step().build().unwrap().step(&taught.batch).unwrap();
         assert!(
             report.losses.values().all(|loss| *loss > 0.0) && report.losses.len() == names.len() + 1,
             "{row}"

@@ -1,18 +1,18 @@
-//! Schedules that remember nothing.
+//! Parts that remember nothing.
 
-/// Implements [`Stateful`](taskweave_kernels::Stateful) for schedules that follow the time alone: an empty state.
+/// Implements [`Stateful`](taskweave_kernels::Stateful) for parts that always do the same with the same: an empty state.
 macro_rules! stateless {
-    ($schedule:ty) => {
-        impl taskweave_kernels::Stateful for $schedule {
+    ($part:ty) => {
+        impl taskweave_kernels::Stateful for $part {
             fn save(&self) -> taskweave_kernels::Result<taskweave_kernels::State> {
                 taskweave_kernels::State::of(&())
             }
 
             fn restore(&mut self, state: &taskweave_kernels::State) -> taskweave_kernels::Result<()> {
-                state.read(stringify!($schedule))
+                state.read(stringify!($part))
             }
         }
     };
 }
 
-pub(super) use stateless;
+pub(crate) use stateless;

@@ -9,7 +9,7 @@ use crate::learner::softmax;
 ///
 /// # Example
 /// ```
-/// use taskweave_cotrain::teaching::threshold::Probabilities;
+/// use taskweave_cotrain::selector::threshold::Probabilities;
 /// let p = Probabilities::new(3, vec![0.2, 0.7, 0.1])?;
 /// assert_eq!(p.best(), [(1, 0.7)]);
 /// assert!(Probabilities::new(2, vec![0.9, f64::NAN]).is_err());

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use taskweave_kernels::{Error, Result, State, Stateful};
 
 use super::{Probabilities, Threshold};
-use crate::teaching::range;
+use crate::range;
 
 /// Takes a prediction whose probability reaches τ.
 ///
@@ -16,7 +16,7 @@ use crate::teaching::range;
 ///
 /// # Example
 /// ```
-/// use taskweave_cotrain::teaching::threshold::{Fixed, Probabilities, Threshold};
+/// use taskweave_cotrain::selector::threshold::{Fixed, Probabilities, Threshold};
 /// let p = Probabilities::new(2, vec![0.97, 0.03, 0.6, 0.4])?;
 /// assert_eq!(Fixed::default().select(&[0, 1], &p)?, [true, false]);
 /// # Ok::<(), taskweave_kernels::Error>(())

@@ -8,7 +8,7 @@ use super::{Fixed, Flexible, Free, Threshold};
 ///
 /// # Example
 /// ```
-/// use taskweave_cotrain::teaching::threshold::ThresholdConfig;
+/// use taskweave_cotrain::selector::threshold::ThresholdConfig;
 /// let config: ThresholdConfig = serde_json::from_str(r#"{"name": "fixed", "tau": 0.9}"#).unwrap();
 /// assert!(serde_json::from_str::<ThresholdConfig>(r#"{"name": "fixed", "tau": -1}"#).is_err());
 /// # let _ = config.build();

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use taskweave_kernels::{Error, Result, State, Stateful};
 
 use super::{Probabilities, Threshold};
-use crate::teaching::range;
+use crate::range;
 
 /// Takes a prediction whose probability reaches the threshold of its class, which rises with the class' progress.
 ///
@@ -26,7 +26,7 @@ use crate::teaching::range;
 /// # Example
 /// Two of three samples have reached 0.9 as class 0, none as class 1, whose threshold is 0 therefore.
 /// ```
-/// use taskweave_cotrain::teaching::threshold::{Flexible, Probabilities, Threshold};
+/// use taskweave_cotrain::selector::threshold::{Flexible, Probabilities, Threshold};
 /// let mut threshold = Flexible::new(3, 0.9)?;
 /// threshold.select(&[0, 1], &Probabilities::new(2, vec![0.95, 0.05, 0.92, 0.08])?)?;
 /// assert_eq!(threshold.of_class(0), 0.9);

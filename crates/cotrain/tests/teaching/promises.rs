@@ -1,0 +1,114 @@
+//! What every method promises: it resumes and repeats itself, and without its own term it is supervised training.
+
+use taskweave_cotrain::teaching::TeachingConfig;
+use taskweave_cotrain::{Callback, Checkpoints, Ensemble, StepReport};
+use taskweave_kernels::{Error, Result};
+
+use crate::class::{bits, ensemble, method_of, step, trained, trainer};
+use crate::{TWO, VIEWS, rows};
+
+/// Ends a training where a kill would.
+struct Kill(u64);
+
+impl Callback for Kill {
+    fn on_step(&mut self, report: &StepReport) -> Result<()> {
+        match report.step == self.0 {
+            true => Err(Error::parameter("life", "longer", report.step)),
+            false => Ok(()),
+        }
+    }
+}
+
+#[test]
+fn every_method_resumes_in_the_middle_of_an_epoch_bit_for_bit() {
+    for row in rows() {
+        let whole = bits(&trained(&row, 3), None);
+        let folder = tempfile::tempdir().unwrap();
+        let part = |kill: u64| {
+            let method = method_of(&row);
+            let ensemble = ensemble(3, method.clone().build().terms().unwrap());
+            let trainer = trainer(&ensemble, vec![method], 3)
+                .checkpoints(Checkpoints::new(folder.path()))
+                .checkpoint_every(1)
+                .callback(Kill(kill));
+            let ended = trainer.build().unwrap().fit(&mut step(&ensemble));
+            (ensemble, ended.is_ok())
+        };
+        assert!(!part(2).1 && !part(6).1, "{row}");
+        let (resumed, done) = part(99);
+        assert!(done && bits(&resumed, None) == whole, "{row}");
+    }
+}
+
+#[test]
+fn every_method_changes_every_network_that_it_trains_and_repeats_itself() {
+    for row in rows() {
+        let first = bits(&trained(&row, 3), None);
+        assert_eq!(bits(&trained(&row, 3), None), first, "{row}");
+        let terms = method_of(&row).build().terms().unwrap();
+        let (before, after) = (ensemble(3, terms.clone()), trained(&row, 3));
+        for member in terms.values().flat_map(|term| &term.members) {
+            assert_ne!(bits(&before, Some(member)), bits(&after, Some(member)), "{row}: {member}");
+        }
+    }
+}
+
+#[test]
+fn a_configuration_survives_a_file_and_refuses_what_it_does_not_know() {
+    for row in rows() {
+        let config = method_of(&row);
+        let text = serde_json::to_string(&config).unwrap();
+        assert_eq!(serde_json::from_str::<TeachingConfig>(&text).unwrap(), config);
+        let unknown = text.replacen('{', r#"{"lamda": 1, "#, 1);
+        assert!(serde_json::from_str::<TeachingConfig>(&unknown).is_err(), "{unknown}");
+    }
+}
+
+fn supervised(members: &str) -> Ensemble {
+    trained(&format!(r#"{{"name": "supervised", "members": {members}}}"#), 3)
+}
+
+#[test]
+fn co_teaching_that_forgets_nothing_is_two_runs_that_know_nothing_of_each_other() {
+    let keep = r#""small_loss": {"forget": 0.0, "steps": 5}"#;
+    let (a, b) = (supervised(r#"["a"]"#), supervised(r#"["b"]"#));
+    for row in [
+        format!(r#"{{"name": "co_teaching", {TWO}, {keep}}}"#),
+        format!(r#"{{"name": "co_teaching_plus", {TWO}, {keep}, "warm_up": 99}}"#),
+    ] {
+        let both = trained(&row, 3);
+        assert!(
+            bits(&both, Some("a")) == bits(&a, None) && bits(&both, Some("b")) == bits(&b, None),
+            "{row}"
+        );
+    }
+}
+
+#[test]
+fn a_method_without_its_own_term_is_supervised_training_bit_for_bit() {
+    let teacher =
+        r#""student": "a", "teacher": "mean", "reads": [["x", "strong"]], "teacher_reads": [["x", "weak"]]"#;
+    let (one, two) = (supervised(r#"["a"]"#), supervised(r#"["a", "b"]"#));
+    for (row, reference) in [
+        (
+            format!(
+                r#"{{"name": "fix_match", "student": "a", {VIEWS}, "threshold": {{"name": "fixed", "tau": 1.01}}}}"#
+            ),
+            &one,
+        ),
+        (format!(r#"{{"name": "mean_teacher", {teacher}, "lambda": 0}}"#), &one),
+        (format!(r#"{{"name": "mutual_learning", {TWO}, "reads": [["x", "x"]], "lambda": 0}}"#), &two),
+        (format!(r#"{{"name": "cross_pseudo", {TWO}, "reads": [["x", "weak"]], "lambda": 0}}"#), &two),
+        (
+            format!(
+                r#"{{"name": "deep_co_training", {TWO}, "view": "x", "input": "weak", "lambda_cot": 0, "lambda_dif": 0}}"#
+            ),
+            &two,
+        ),
+    ] {
+        let found = trained(&row, 3);
+        for member in ["a", "b"].into_iter().filter(|m| !reference.params().member(m).named().is_empty()) {
+            assert!(bits(&found, Some(member)) == bits(reference, Some(member)), "{row}: {member}");
+        }
+    }
+}
