@@ -2,7 +2,7 @@
 # Runs the tests of the kernels under AddressSanitizer: a read or write outside of an allocation, or after its end, in
 # what this processor's features choose, ends the run. Linux on x86-64. The sanitizer's runtime comes with Rust; the
 # flag for it is one that only a nightly compiler takes, or a stable one that is told to.
-# Usage: check_memory.sh [TEST_FILTER…], by default the library's own tests and those of the layers' operations
+# Usage: check_memory.sh [TEST_FILTER…], by default all of them but those in documents
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -145,7 +145,9 @@ fn on_host(rows: &[Gradient]) -> Result<(Vec<Tensor>, DType)> {
 fn upper_products<T: Real>(rows: &[&[T]], others: &[&[T]]) -> Vec<f64> {
     let length = rows.first().map_or(0, |row| row.len());
     let few = (64 / rows.len().max(1)).clamp(1, 16);
-    let group = PIECE * length.div_ceil(PIECE * GROUPS).max(few);
+    // The products of a group take no more memory than its numbers, or a few pieces do.
+    let many = (rows.len() * rows.len()).div_ceil(PIECE);
+    let group = PIECE * length.div_ceil(PIECE * GROUPS).max(few).max(many);
     let of_group = |start: usize| {
         let mut sums = vec![0.0; rows.len() * rows.len()];
         let (from, to) = (start, length.min(start + group));
@@ -293,11 +295,20 @@ mod tests {
             let values: Vec<f32> = (0..200_001).map(|i| (f64::from(i) * seed).sin() as f32).collect();
             Tensor::new(values, &Device::Cpu).unwrap().into()
         };
-        let rows = [row(0.1), row(0.7), row(1.3)];
+        // Two rows with four, what is left of four, and an odd last row.
+        let rows = [0.1, 0.7, 1.3, 0.2, 0.9, 1.1, 0.4].map(row);
         let on = |threads: usize| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            pool.install(|| inner_products(&rows).unwrap())
+            let sum = || weighted_sum(&rows[..5], &[0.3, -1.0, 2.0, 0.7, 0.1])?.into_dense();
+            pool.install(|| (inner_products(&rows).unwrap(), sum().unwrap().to_vec1::<f32>().unwrap()))
         };
-        assert_eq!(on(1), on(2));
+        let (products, sum) = on(1);
+        assert_eq!((products.clone(), sum), on(2));
+        let values = rows.map(|row| row.into_dense().unwrap().to_vec1::<f32>().unwrap());
+        for (at, product) in products.iter().enumerate() {
+            let pairs = values[at / 7].iter().zip(&values[at % 7]);
+            let exact: f64 = pairs.map(|(a, b)| f64::from(*a) * f64::from(*b)).sum();
+            assert!((product - exact).abs() < 1e-6, "{at}: {product} instead of {exact}");
+        }
     }
 }

@@ -119,7 +119,7 @@ impl Jacobian {
     ///
     /// # Errors
     /// [`Error::Unknown`] for a block without features, [`Error::Shape`] for features of another shape than their block or
-    /// without a batch.
+    /// without a batch, [`Error::DType`] for features of another dtype.
     ///
     /// # Example
     /// ```
@@ -140,6 +140,10 @@ impl Jacobian {
             if *found.shape() != shape || shape.rank() == 0 {
                 let expected = format!("{:?}, [batch, …] as the gradient", shape.dims());
                 return Err(Error::shape(format!("features `{name}`"), expected, found.dims()));
+            }
+            if found.dtype() != block.values().dtype() {
+                let expected = format!("{:?}, as the gradient", block.values().dtype());
+                return Err(Error::dtype(format!("features `{name}`"), expected, found.dtype()));
             }
         }
         Ok(Self { features: Some(features), ..self })

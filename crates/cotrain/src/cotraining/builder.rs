@@ -84,7 +84,8 @@ impl SessionBuilder {
     /// The session.
     ///
     /// # Errors
-    /// [`Error::Parameter`] for no learner, a sample of the pool that the views do not have, and what the method refuses;
+    /// [`Error::Parameter`] for no learner, a sample of the pool that the views do not have, a pool with guesses (those of
+    /// another session, whose rounds are not this one's), and what the method refuses;
     /// [`Error::Unknown`] for a view that there is not; [`Error::Name`] for a learner twice, or one called `together`.
     pub fn build(self) -> Result<Session> {
         let members = Named::new(self.members)?;
@@ -96,6 +97,10 @@ impl SessionBuilder {
         }
         for member in members.values() {
             self.views.require(&member.view)?;
+        }
+        if !self.pool.pseudo().is_empty() {
+            let found = format!("{} guesses of another session", self.pool.pseudo().len());
+            return Err(Error::parameter("pool of a new session", "given labels alone", found));
         }
         let watched = self.watch.iter().flat_map(Watch::samples);
         let known = self.pool.labeled().keys().chain(self.pool.unlabeled()).copied();

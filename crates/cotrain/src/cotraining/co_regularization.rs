@@ -8,7 +8,7 @@
 //! Cost: one lesson per learner and round.
 //! Guarantees: with ridge regression the objective falls in every round and its unique minimum is approached; γ = 0 is
 //! supervised, in one round. Not: few rounds where γ is large.
-//! Reference: Sindhwani, Niyogi and Belkin, "A Co-Regularization Approach to Semi-supervised Learning with Multiple MultiView",
+//! Reference: Sindhwani, Niyogi and Belkin, "A Co-Regularization Approach to Semi-supervised Learning with Multiple Views",
 //! ICML workshop on learning with multiple views 2005.
 
 use taskweave_kernels::{Error, Named, Result, State, Stateful};

@@ -101,6 +101,7 @@ impl Default for CoTraining {
 impl Method for CoTraining {
     fn check(&self, team: &Team, pool: &Pool) -> Result<()> {
         require_classes(pool)?;
+        self.selector.check()?;
         self.quota.of(pool)?;
         require_views(team, 2)
     }

@@ -50,6 +50,7 @@ impl Default for SelfTraining {
 impl Method for SelfTraining {
     fn check(&self, team: &Team, pool: &Pool) -> Result<()> {
         require_classes(pool)?;
+        self.selector.check()?;
         self.quota.of(pool)?;
         match team.members().len() {
             1 => Ok(()),

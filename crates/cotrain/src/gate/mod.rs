@@ -12,8 +12,8 @@
 //! which is not 0 where all are right; κ̄ stands on so many samples that it counts as exact.
 //! Cost: with validation labels one prediction of them per round; without, one prediction of the unlabeled samples and one
 //! lesson per fold, per learner. Not: proof; learners that are wrong alike agree.
-//! Reference: one standard error is the rule of Breiman, Friedman, Olshen and Stone, "Classification and Regression Trees",
-//! Wadsworth 1984, section 3.4; for shares near 1 its form is that of Agresti and Coull, The American Statistician 52, 1998.
+//! Reference: choice by standard errors is from Breiman, Friedman, Olshen and Stone, "Classification and Regression Trees",
+//! Wadsworth 1984, section 3.4, where it is one; for shares near 1 its form is that of Agresti and Coull, The American Statistician 52, 1998.
 
 mod evidence;
 
@@ -57,13 +57,13 @@ pub enum Verdict {
 ///
 /// | parameter | default | range | meaning |
 /// | --- | --- | --- | --- |
-/// | `tolerance` | 1 | ≥ 0 | by how many of its standard errors a score may lie below the best |
+/// | `tolerance` | 0.5 | ≥ 0 | by how many of its standard errors a score may lie below the best |
 /// | `patience` | 2 | ≥ 0 | rounds in a row that may be worse |
 ///
 /// # Example
 /// ```
 /// use taskweave_cotrain::gate::Gate;
-/// let gate = Gate::validation([(0, 1.0), (1, 0.0)])?.tolerance(0.5)?.patience(3);
+/// let gate = Gate::validation([(0, 1.0), (1, 0.0)])?.tolerance(0.0)?.patience(3);
 /// assert!(Gate::validation([]).is_err());
 /// assert!(Gate::unlabeled(1).is_err());
 /// # Ok::<(), taskweave_kernels::Error>(())
@@ -155,7 +155,7 @@ impl Gate {
     }
 
     fn of(evidence: Evidence) -> Self {
-        Self { evidence, tolerance: 1.0, patience: 2, best: None, worse: 0 }
+        Self { evidence, tolerance: 0.5, patience: 2, best: None, worse: 0 }
     }
 
     /// Judges a round; `state` is asked for what is to be remembered.
@@ -166,6 +166,9 @@ impl Gate {
         state: impl FnOnce(&Room<'_>) -> Result<State>,
     ) -> Result<Option<Decision>> {
         let Some(found) = self.evidence.estimate(room, method)? else { return Ok(None) };
+        if !(found.score.is_finite() && found.error.is_finite()) {
+            return Err(Error::non_finite("score of the gate", "all learners together"));
+        }
         let best = match &self.best {
             Some(best) if best.estimate.score > found.score => best.estimate,
             _ => found,

@@ -193,7 +193,7 @@ pub struct MultiView {
 }
 
 impl MultiView {
-    /// MultiView by name.
+    /// Views by name.
     ///
     /// # Errors
     /// [`Error::Parameter`] for no view, [`Error::Shape`] for views that differ in the number of samples,

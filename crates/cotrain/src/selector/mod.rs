@@ -61,6 +61,14 @@ pub struct Ballot<'a> {
 /// # Ok::<(), taskweave_kernels::Error>(())
 /// ```
 pub trait Selector: Stateful + Send {
+    /// Whether its parameters are in range; asked when a session is built.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`](taskweave_kernels::Error::Parameter) for one that is not.
+    fn check(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// The proposals; several about one sample are resolved later.
     ///
     /// # Errors

@@ -58,13 +58,17 @@ impl SmallLoss {
 }
 
 impl Selector for SmallLoss {
+    fn check(&self) -> Result<()> {
+        Self::check(self)
+    }
+
     fn select(&mut self, ballot: &Ballot<'_>) -> Result<Vec<Proposal>> {
         self.check()?;
+        let classes = classes(ballot)?;
         let by: Vec<String> = ballot.predictions.names().map(String::from).collect();
         let (mut proposals, mut losses) = (Vec::new(), Vec::new());
         for (place, &sample) in ballot.samples.iter().enumerate() {
             let rows = ballot.predictions.values().map(|said| said.row(place)).collect::<Result<Vec<_>>>()?;
-            let classes = rows.first().map_or(0, |row| row.len());
             let log = |class: usize| rows.iter().map(|row| row[class].max(f64::MIN_POSITIVE).ln()).sum();
             let logs: Vec<f64> = (0..classes).map(log).collect();
             let class = likeliest(&logs);
@@ -75,6 +79,22 @@ impl Selector for SmallLoss {
         let all: Vec<usize> = (0..losses.len()).collect();
         let chosen = smallest(&losses, &all, self.keep(ballot.round, losses.len()));
         Ok(chosen.into_iter().map(|place| proposals[place].clone()).collect())
+    }
+}
+
+/// How many classes all learners tell apart.
+fn classes(ballot: &Ballot<'_>) -> Result<usize> {
+    let Some((_, first)) = ballot.predictions.iter().next().filter(|(_, first)| first.columns() > 0) else {
+        return Err(Error::parameter("learners that predict classes", "at least one", 0));
+    };
+    let classes = first.columns();
+    match ballot.predictions.iter().find(|(_, said)| said.columns() != classes) {
+        Some((learner, said)) => Err(Error::shape(
+            format!("predictions of `{learner}`"),
+            format!("[samples, {classes}]"),
+            &[said.rows(), said.columns()],
+        )),
+        None => Ok(classes),
     }
 }
 
@@ -123,6 +143,19 @@ mod tests {
         assert_eq!(rule.select(&ballot(9)).unwrap().len(), 1);
         rule.forget = 1.0;
         assert!(matches!(rule.select(&ballot(1)), Err(Error::Parameter { .. })));
+    }
+
+    #[test]
+    fn learners_that_tell_other_classes_apart_are_refused() {
+        let view = |columns| crate::learner::Matrix::new(1, columns, vec![0.5; columns]).unwrap();
+        let mut rule = SmallLoss { forget: 0.0, steps: 1 };
+        let mut select = |predictions: taskweave_kernels::Named<_>| {
+            rule.select(&Ballot { samples: &[7], predictions: &predictions, quota: &[], round: 1 })
+        };
+        assert!(matches!(select(taskweave_kernels::Named::default()), Err(Error::Parameter { .. })));
+        let two = taskweave_kernels::Named::new([("left", view(3)), ("right", view(2))]).unwrap();
+        let error = select(two).unwrap_err().to_string();
+        assert!(error.contains("`right`"), "{error}");
     }
 
     #[test]

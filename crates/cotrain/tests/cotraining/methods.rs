@@ -231,6 +231,15 @@ fn what_a_method_cannot_work_on_is_a_typed_error() {
     assert!(refused(team(Answers::Value, CoTraining::default(), &["left", "right"])), "values");
     let quota = CoTraining::default().quota(Quota::PerClass(vec![1]));
     assert!(refused(team(CLASSES, quota, &["left", "right"])), "a quota for one class of three");
+    let forgetful = CoTraining::default().selector(SmallLoss { forget: 1.0, steps: 0 });
+    assert!(refused(team(CLASSES, forgetful, &["left", "right"])), "a selector out of range");
+    let forgetful = SelfTraining::default().selector(SmallLoss { forget: 1.0, steps: 0 });
+    assert!(refused(team(CLASSES, forgetful, &["left"])), "a selector out of range");
+    let mut first = team(CLASSES, SelfTraining::default(), &["left"]).rounds(1).build().unwrap();
+    first.run().unwrap();
+    let used = Session::builder(views(), first.pool().clone(), TriTraining::default());
+    let used = ["left", "right", "top"].iter().fold(used, |used, view| used.learner(view, view, logistic()));
+    assert!(refused(used), "a pool with guesses of another session");
     let far = Pool::new(CLASSES, [(0, 0.0), (1, 1.0)], N..N + 2).unwrap();
     let far = Session::builder(views(), far, SelfTraining::default()).learner("left", "left", logistic());
     assert!(refused(far), "samples that the views do not have");

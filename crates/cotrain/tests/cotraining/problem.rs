@@ -8,7 +8,7 @@ use taskweave_kernels::{Rng, State};
 
 pub const N: usize = 120;
 
-/// MultiView of three numbers: two of them are raised by the class, with noise of their own in each view.
+/// Views of three numbers: two of them are raised by the class, with noise of their own in each view.
 pub fn views() -> Arc<MultiView> {
     let view = |name: &str| {
         let mut rng = Rng::new(4).fork(name);
