@@ -64,11 +64,8 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<()> {
-    let given = || std::env::var_os("TASKWEAVE_DATA").map(|data| PathBuf::from(data).join("mfeat"));
-    let Some(root) = arguments.root.clone().or_else(given) else {
-        println!(
-            "skipped: cotrain_multitask needs the folder of the views, by --root or as mfeat in TASKWEAVE_DATA"
-        );
+    let wanted = ("the folder of the views", "mfeat");
+    let Some(root) = image_job::files("cotrain_multitask", arguments.root.clone(), wanted) else {
         return Ok(());
     };
     let start = Instant::now();

@@ -58,13 +58,8 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: Arguments) -> Result<()> {
-    let given = || std::env::var_os("TASKWEAVE_DATA").map(|data| PathBuf::from(data).join("mnist"));
-    let Some(root) = arguments.root.or_else(given) else {
-        println!(
-            "skipped: multi_mnist needs the folder of MNIST, by --root or as mnist in that of TASKWEAVE_DATA"
-        );
-        return Ok(());
-    };
+    let wanted = ("the folder of MNIST", "mnist");
+    let Some(root) = image_job::files("multi_mnist", arguments.root, wanted) else { return Ok(()) };
     let (name, train, test) =
         if arguments.full { ("multi_mnist_full", 10_000, 5000) } else { ("multi_mnist", 3000, 2000) };
     let list: Vec<String> =

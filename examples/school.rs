@@ -50,13 +50,8 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<()> {
-    let given = || std::env::var_os("TASKWEAVE_DATA").map(|data| PathBuf::from(data).join("school"));
-    let Some(root) = arguments.root.clone().or_else(given) else {
-        println!(
-            "skipped: school needs the folder of the ILEA data, by --root or as school in that of TASKWEAVE_DATA"
-        );
-        return Ok(());
-    };
+    let wanted = ("the folder of the ILEA data", "school");
+    let Some(root) = image_job::files("school", arguments.root.clone(), wanted) else { return Ok(()) };
     let job = Job {
         seeds: (0..arguments.seeds).collect(),
         epochs: arguments.epochs,

@@ -39,8 +39,9 @@ pub enum Approach {
 pub struct Outcome {
     /// Test error in %.
     pub error: f64,
-    /// The same of its start: what the learners, or the networks, say together of what the given labels teach alone.
-    pub start: f64,
+    /// The same of round 0, where learners say together what the given labels teach alone; networks start as
+    /// [`Approach::Networks`] ends.
+    pub start: Option<f64>,
     /// The share of guessed labels that are right.
     pub precision: Option<f64>,
     /// Sessions that the gate has set back.
@@ -82,13 +83,16 @@ impl Approach {
     pub fn outcome(self, problem: &Problem, seed: u64) -> Result<Outcome> {
         let split = problem.split(seed)?;
         if let Some(way) = self.way() {
-            let error = |way| {
-                let labels = networks::labels(problem, &split, way, seed)?;
-                let labels: Vec<f64> = labels.into_iter().map(f64::from).collect();
-                Ok::<_, Error>(error(problem, &split, &labels))
-            };
-            let (start, error) = (error(Way::Supervised)?, error(way)?);
-            return Ok(Outcome { start, error, precision: None, returned: 0, history: Rounds::default() });
+            let labels = networks::labels(problem, &split, way, seed)?;
+            let labels: Vec<f64> = labels.into_iter().map(f64::from).collect();
+            let error = error(problem, &split, &labels);
+            return Ok(Outcome {
+                error,
+                start: None,
+                precision: None,
+                returned: 0,
+                history: Rounds::default(),
+            });
         }
         let draws = match self {
             Self::CoTrainingVote | Self::CoTrainingGate => DRAWS,
@@ -101,9 +105,8 @@ impl Approach {
         let sessions = committee.sessions();
         let history = sessions[0].history().clone();
         let start = history.rounds.first().and_then(|record| record.scores.get("together").copied());
-        let start = start.ok_or_else(|| Error::parameter("rounds of a session", "at least one", 0))?;
         Ok(Outcome {
-            start: 100.0 * (1.0 - start),
+            start: start.map(|score| 100.0 * (1.0 - score)),
             error: error(problem, &split, &labels),
             precision: kept(&history).and_then(|record| record.precision),
             returned: sessions.iter().filter(|session| session.history().returned_to.is_some()).count(),

@@ -22,7 +22,10 @@ pub fn table(found: &Found<'_>, seconds: f64) -> Result<Table> {
     for (problem, outcomes) in found {
         for approach in Approach::ALL {
             let errors = errors(outcomes, approach);
-            let starts: Vec<f64> = of(outcomes, approach).map(|outcome| outcome.start).collect();
+            let starts: Vec<f64> = of(outcomes, approach)
+                .zip(of(outcomes, Approach::Networks))
+                .map(|(outcome, networks)| outcome.start.unwrap_or(networks.error))
+                .collect();
             let worse =
                 errors.iter().zip(&starts).filter(|(error, start)| is_worse(**error, **start)).count();
             let precision: Vec<f64> =

@@ -1,5 +1,5 @@
 //! Class and mask of images: what `quickstart`, `image_multitask` and `predict` share, and the parts of it that
-//! `multi_mnist` and `school` use.
+//! other examples use.
 #![allow(dead_code, reason = "each example uses its part")]
 
 mod config;
@@ -8,7 +8,7 @@ mod predictor;
 pub mod source;
 mod train;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -54,6 +54,16 @@ pub fn compare(job: &JobConfig, root: &Path, earlier: Earlier) -> Result<()> {
     println!("{}", table.to_text());
     println!("Report: {}", run.path("report.html").display());
     Ok(())
+}
+
+/// The folder of an example's files: the one given, or `name` in the folder that `TASKWEAVE_DATA` names. Without either it
+/// says what is missing, and the example ends.
+pub fn files(example: &str, given: Option<PathBuf>, (what, name): (&str, &str)) -> Option<PathBuf> {
+    let found = given.or_else(|| Some(PathBuf::from(std::env::var_os("TASKWEAVE_DATA")?).join(name)));
+    if found.is_none() {
+        println!("skipped: {example} needs {what}, by --root or as {name} in that of TASKWEAVE_DATA");
+    }
+    found
 }
 
 /// Prints an error as a person reads it, and makes the exit code of it.

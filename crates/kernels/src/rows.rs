@@ -174,35 +174,33 @@ fn upper_products<T: Real>(rows: &[&[T]], others: &[&[T]]) -> Vec<f64> {
 #[inline(always)]
 fn add_products<T: Real>([rows, others]: [&[&[T]]; 2], piece: Range<usize>, sums: &mut [f64]) {
     let size = rows.len();
-    for i in (0..size).step_by(2) {
-        match rows.get(i..i + 2) {
-            Some(pair) => add_rows::<T, 2>(pair, others, (i, &piece), sums),
-            None => add_rows::<T, 1>(&rows[i..], others, (i, &piece), sums),
+    for (i, pair) in rows.chunks(2).enumerate() {
+        match pair {
+            [a, b] => add_pair([a, b].map(|row| &row[piece.clone()]), others, (2 * i, &piece), sums),
+            // Of an odd last row nothing is left but the product with its like.
+            _ => {
+                let [[product]] = dots([&rows[size - 1][piece.clone()]], [&others[size - 1][piece.clone()]]);
+                sums[size * size - 1] += product;
+            }
         }
     }
 }
 
-/// Adds the products of `N` rows, of which the first is row `i`, with those from `i` on.
+/// Adds the products of pieces of the rows `i` and `i + 1` with those from `i` on.
 #[inline(always)]
-fn add_rows<T: Real, const N: usize>(
-    rows: &[&[T]],
-    others: &[&[T]],
-    (i, piece): (usize, &Range<usize>),
-    sums: &mut [f64],
-) {
+fn add_pair<T: Real>(a: [&[T]; 2], others: &[&[T]], (i, piece): (usize, &Range<usize>), sums: &mut [f64]) {
     let size = others.len();
-    let a: [&[T]; N] = std::array::from_fn(|k| &rows[k][piece.clone()]);
     let fours = i + (size - i) / 4 * 4;
-    let mut add = |j: usize, products: &[[f64; N]]| {
+    let mut add = |j: usize, products: &[[f64; 2]]| {
         for (j, products) in (j..).zip(products) {
             products.iter().enumerate().for_each(|(k, product)| sums[(i + k) * size + j] += product);
         }
     };
     for j in (i..fours).step_by(4) {
-        add(j, &dots::<T, N, 4>(a, std::array::from_fn(|k| &others[j + k][piece.clone()])));
+        add(j, &dots::<T, 2, 4>(a, std::array::from_fn(|k| &others[j + k][piece.clone()])));
     }
     for (j, row) in others.iter().enumerate().skip(fours) {
-        add(j, &dots::<T, N, 1>(a, [&row[piece.clone()]]));
+        add(j, &dots::<T, 2, 1>(a, [&row[piece.clone()]]));
     }
 }
 

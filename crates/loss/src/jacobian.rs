@@ -255,7 +255,8 @@ impl Jacobian {
     /// Jᵀ w: the weighted sum of the gradients of all tasks, block by block.
     ///
     /// # Errors
-    /// [`Error::Shape`] for weights of another number than that of the tasks.
+    /// [`Error::Shape`] for weights of another number than that of the tasks, [`Error::NonFinite`] with the task whose weight
+    /// is a NaN or an infinity.
     ///
     /// # Example
     /// ```
@@ -269,6 +270,9 @@ impl Jacobian {
     /// # Ok::<(), taskweave_kernels::Error>(())
     /// ```
     pub fn combined(&self, weights: &[f64]) -> Result<Named<Gradient>> {
+        if let Some((task, _)) = self.rows.names().zip(weights).find(|(_, weight)| !weight.is_finite()) {
+            return Err(Error::non_finite("weight", task));
+        }
         let names = self.rows.values().next().into_iter().flat_map(Named::names);
         let blocks = names.zip(self.blocks()).map(|(name, block)| Ok((name, weighted_sum(&block, weights)?)));
         Named::new(blocks.collect::<Result<Vec<_>>>()?)

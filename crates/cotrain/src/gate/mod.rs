@@ -23,6 +23,7 @@ use taskweave_kernels::{Error, Named, Result, State};
 use crate::cotraining::{Method, Room};
 use crate::parts::{keep, pick};
 use crate::pool::Pool;
+use crate::range;
 
 use evidence::{Estimate, Evidence};
 
@@ -141,9 +142,7 @@ impl Gate {
     /// # Errors
     /// [`Error::Parameter`] where it is negative or not finite.
     pub fn tolerance(mut self, tolerance: f64) -> Result<Self> {
-        if !(tolerance.is_finite() && tolerance >= 0.0) {
-            return Err(Error::parameter("tolerance", "a finite number ≥ 0", tolerance));
-        }
+        range::not_negative("tolerance", tolerance)?;
         self.tolerance = tolerance;
         Ok(self)
     }

@@ -22,7 +22,7 @@ use taskweave_kernels::{Error, Named, Result, State, Stateful};
 
 use super::trained::Trained;
 use super::{Batches, Needs, Protocol};
-use crate::rate::range;
+use crate::range;
 use crate::{Heads, Part, Step, StepReport};
 
 const NAME: &str = "auto_lambda";

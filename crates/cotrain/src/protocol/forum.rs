@@ -28,7 +28,7 @@ use taskweave_loss::{Gramian, Jacobian};
 use super::shares::same_tasks;
 use super::trained::{Trained, through_softmax};
 use super::{Batches, Needs, Protocol};
-use crate::rate::range;
+use crate::range;
 use crate::{Heads, Over, Part, Step, StepReport, Weighed};
 
 const NAME: &str = "forum";

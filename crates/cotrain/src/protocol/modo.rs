@@ -19,7 +19,7 @@ use taskweave_kernels::{Named, Result, State, Stateful};
 
 use super::shares::Shares;
 use super::{Batches, Needs, Protocol};
-use crate::rate::range;
+use crate::range;
 use crate::{Heads, Over, Part, Step, StepReport};
 
 const NAME: &str = "modo";

@@ -26,7 +26,7 @@ use taskweave_loss::{Gramian, Jacobian, Weighting};
 
 use super::trained::{Trained, through_softmax};
 use super::{Batches, Needs, Protocol};
-use crate::rate::range;
+use crate::range;
 use crate::{Heads, Over, Part, Step, StepReport};
 
 const NAME: &str = "moml";

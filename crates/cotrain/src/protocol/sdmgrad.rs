@@ -25,7 +25,7 @@ use taskweave_loss::scalarizer::PerTask;
 
 use super::shares::Shares;
 use super::{Batches, Needs, Protocol};
-use crate::rate::range;
+use crate::range;
 use crate::{Heads, Over, Part, Step, StepReport};
 
 const NAME: &str = "sdmgrad";

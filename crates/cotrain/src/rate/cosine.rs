@@ -13,7 +13,8 @@ use std::f64::consts::PI;
 use serde::{Deserialize, Serialize};
 use taskweave_kernels::{Error, Result};
 
-use super::{Rate, range};
+use super::Rate;
+use crate::range;
 use crate::stateless::stateless;
 
 /// Half a cosine from the base rate down to a minimum.

@@ -9,7 +9,8 @@
 use serde::{Deserialize, Serialize};
 use taskweave_kernels::{Error, Result};
 
-use super::{Rate, range};
+use super::Rate;
+use crate::range;
 use crate::stateless::stateless;
 
 /// A line from a share of the base rate up to the base rate, which stays from then on.

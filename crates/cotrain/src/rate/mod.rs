@@ -24,7 +24,6 @@ mod exponential;
 mod linear_warmup;
 mod multi_step;
 mod one_cycle;
-pub(crate) mod range;
 mod reduce_on_plateau;
 mod sequential;
 mod step;

@@ -7,7 +7,8 @@
 use serde::{Deserialize, Serialize};
 use taskweave_kernels::{Error, Result};
 
-use super::{Rate, range};
+use super::Rate;
+use crate::range;
 use crate::stateless::stateless;
 
 /// Times a factor at given times.

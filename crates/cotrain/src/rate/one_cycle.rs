@@ -15,7 +15,8 @@ use std::f64::consts::PI;
 use serde::{Deserialize, Serialize};
 use taskweave_kernels::{Error, Result};
 
-use super::{Rate, range};
+use super::Rate;
+use crate::range;
 use crate::stateless::stateless;
 
 /// Half a cosine up to a maximum, then half a cosine down to almost nothing, whatever the base rate.

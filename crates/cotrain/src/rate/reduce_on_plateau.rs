@@ -11,7 +11,8 @@
 use serde::{Deserialize, Serialize};
 use taskweave_kernels::{Error, Result, State, Stateful};
 
-use super::{Rate, range};
+use super::Rate;
+use crate::range;
 
 /// Which way of a metric is the better one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

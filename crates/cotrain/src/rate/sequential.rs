@@ -8,7 +8,8 @@
 use serde_json::Value;
 use taskweave_kernels::{Error, Result, State, Stateful};
 
-use super::{Rate, range};
+use super::Rate;
+use crate::range;
 
 /// One schedule after the other, such as a warm-up and then a cosine.
 ///

@@ -47,19 +47,15 @@ impl SmallLoss {
         let keep = ((1.0 - self.forget * progress) * n as f64).round() as usize;
         keep.clamp(n.min(1), n)
     }
+}
 
-    pub(crate) fn check(&self) -> Result<()> {
+impl Selector for SmallLoss {
+    fn check(&self) -> Result<()> {
         range::below_one("forget", self.forget)?;
         match self.steps {
             0 => Err(Error::parameter("steps until all is forgotten", "at least 1", 0)),
             _ => Ok(()),
         }
-    }
-}
-
-impl Selector for SmallLoss {
-    fn check(&self) -> Result<()> {
-        Self::check(self)
     }
 
     fn select(&mut self, ballot: &Ballot<'_>) -> Result<Vec<Proposal>> {

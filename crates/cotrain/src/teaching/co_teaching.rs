@@ -17,7 +17,7 @@ use taskweave_loss::CriterionConfig;
 use super::supervised::plain_terms;
 use super::{TaughtBatch, Teaching, plain};
 use crate::range;
-use crate::selector::{SmallLoss, smallest};
+use crate::selector::{Selector, SmallLoss, smallest};
 use crate::stateless::stateless;
 use crate::{Ensemble, Term};
 

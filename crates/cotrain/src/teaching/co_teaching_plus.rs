@@ -17,7 +17,7 @@ use super::supervised::plain_terms;
 use super::{TaughtBatch, Teaching, plain};
 use crate::range;
 use crate::selector::threshold::Probabilities;
-use crate::selector::{SmallLoss, disagreement, smallest};
+use crate::selector::{Selector, SmallLoss, disagreement, smallest};
 use crate::stateless::stateless;
 use crate::{Ensemble, Term};
 

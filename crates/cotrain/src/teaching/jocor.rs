@@ -20,7 +20,7 @@ use super::supervised::plain_terms;
 use super::taught_batch::scaled;
 use super::{TaughtBatch, Teaching, plain};
 use crate::range;
-use crate::selector::{SmallLoss, smallest};
+use crate::selector::{Selector, SmallLoss, smallest};
 use crate::stateless::stateless;
 use crate::{Ensemble, Term};
 

@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 use taskweave_kernels::{Error, Named, Result, State, Stateful};
 
-use super::{Aggregated, Aggregator, weighted::summed};
+use super::{Aggregated, Aggregator};
 use crate::{Jacobian, Weighting, WeightingConfig};
 
 /// A weighting per group of blocks.
@@ -128,7 +128,7 @@ impl Aggregator for PerGroup {
             }
             let part = jacobian.blocks_where(|block| blocks.iter().any(|name| name == block))?;
             let weights = self.weightings.require_mut("group", group)?.weights(&part.gramian()?)?;
-            for (block, values) in summed(&part, &weights)? {
+            for (block, values) in part.combined(&weights)? {
                 gradient.insert(block, values)?;
             }
         }

@@ -2,7 +2,6 @@
 //!
 //! Cost: one pass over the rows for the Gramian, where the weights depend on it, and one for the sum.
 
-use taskweave_kernels::autograd::Gradient;
 use taskweave_kernels::{Error, Named, Result, State, Stateful, ops};
 
 use super::{Aggregated, Aggregator};
@@ -41,7 +40,7 @@ impl Aggregator for Weighted {
     fn aggregate(&mut self, jacobian: &Jacobian) -> Result<Aggregated> {
         let Some(weights) = self.weighting.without_gradients(jacobian.rows().len())? else {
             let weights = self.weighting.weights(&jacobian.gramian()?)?;
-            return Ok(Aggregated { gradient: summed(jacobian, &weights)?, weights: Some(weights) });
+            return Ok(Aggregated { gradient: jacobian.combined(&weights)?, weights: Some(weights) });
         };
         let gradient = jacobian.combined(&weights)?;
         for block in gradient.values() {
@@ -60,15 +59,6 @@ impl Aggregator for Weighted {
 
     fn prefer(&mut self, preference: &Named<f64>) -> Result<()> {
         self.weighting.prefer(preference)
-    }
-}
-
-/// Jᵀw, where every weight is finite.
-pub(super) fn summed(jacobian: &Jacobian, weights: &[f64]) -> Result<Named<Gradient>> {
-    let mut named = jacobian.rows().names().zip(weights);
-    match named.find(|(_, weight)| !weight.is_finite()) {
-        Some((task, _)) => Err(Error::non_finite("weight", task)),
-        None => jacobian.combined(weights),
     }
 }
 

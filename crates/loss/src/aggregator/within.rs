@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 use taskweave_kernels::{Error, Named, Result, State, Stateful};
 
-use super::{Aggregated, Aggregator, weighted::summed};
+use super::{Aggregated, Aggregator};
 use crate::{Jacobian, Weighting, WeightingConfig};
 
 /// Weights from some of the blocks, for all of them.
@@ -79,7 +79,7 @@ impl Aggregator for Within {
             });
         }
         let weights = self.of.weights(&seen.gramian()?)?;
-        Ok(Aggregated { gradient: summed(jacobian, &weights)?, weights: Some(weights) })
+        Ok(Aggregated { gradient: jacobian.combined(&weights)?, weights: Some(weights) })
     }
 
     fn prefer(&mut self, preference: &Named<f64>) -> Result<()> {

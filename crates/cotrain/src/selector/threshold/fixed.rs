@@ -33,7 +33,8 @@ impl Fixed {
     /// # Errors
     /// [`Error::Parameter`] for a `tau` that is negative or not finite.
     pub fn new(tau: f64) -> Result<Self> {
-        Ok(Self { tau: range::not_negative("tau", tau)? })
+        range::not_negative("tau", tau)?;
+        Ok(Self { tau })
     }
 }
 

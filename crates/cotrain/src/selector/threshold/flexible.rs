@@ -52,7 +52,8 @@ impl Flexible {
         if samples == 0 {
             return Err(Error::parameter("unlabeled samples", "at least one", 0));
         }
-        Ok(Self { samples, tau: range::not_negative("tau", tau)?, learned: BTreeMap::new() })
+        range::not_negative("tau", tau)?;
+        Ok(Self { samples, tau, learned: BTreeMap::new() })
     }
 
     /// The threshold of a class, as it stands.

@@ -50,7 +50,7 @@ impl Free {
     /// # Errors
     /// [`Error::Parameter`] for a `momentum` outside [0, 1).
     pub fn new(momentum: f64) -> Result<Self> {
-        let momentum = range::below_one("momentum of a free threshold", momentum)?;
+        range::below_one("momentum of a free threshold", momentum)?;
         Ok(Self { momentum, means: Means::default() })
     }
 
