@@ -37,8 +37,10 @@ mod target;
 
 pub use error::{Error, Result};
 pub use named::Named;
+pub use ops::fresh::chunks_with;
 pub use param::{Kind, Owner, Param};
 pub use rng::Rng;
 pub use rows::{inner_products, weighted_sum};
+pub use simd::wide;
 pub use state::{State, Stateful};
 pub use target::Target;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use candle_core::Tensor;
 use rayon::prelude::*;
 
-use super::fresh::fresh;
+use super::fresh::{brief, fresh};
 use super::host::{self, for_real};
 use crate::autograd::{Call, Function, Gradient, Samples, apply};
 use crate::math::Exp;
@@ -15,6 +15,9 @@ use crate::{Result, simd::wide};
 
 /// Values per task of the thread pool.
 pub(crate) const CHUNK: usize = 1 << 14;
+
+/// What an exponential costs, in comparisons, about.
+const MANY: usize = 32;
 
 /// A function of single numbers that follows a layer.
 ///
@@ -106,11 +109,11 @@ impl Activation {
     pub(crate) fn map<T: Exp>(self, values: &mut [T]) {
         match self {
             Self::Identity => {}
-            Self::Relu => each(values, |x| Self::Relu.value(x)),
-            Self::Gelu => each(values, |x| Self::Gelu.value(x)),
-            Self::Silu => each(values, |x| Self::Silu.value(x)),
-            Self::Sigmoid => each(values, |x| Self::Sigmoid.value(x)),
-            Self::Tanh => each(values, |x| Self::Tanh.value(x)),
+            Self::Relu => each(values, 1, |x| Self::Relu.value(x)),
+            Self::Gelu => each(values, MANY, |x| Self::Gelu.value(x)),
+            Self::Silu => each(values, MANY, |x| Self::Silu.value(x)),
+            Self::Sigmoid => each(values, MANY, |x| Self::Sigmoid.value(x)),
+            Self::Tanh => each(values, MANY, |x| Self::Tanh.value(x)),
         }
     }
 
@@ -234,13 +237,18 @@ fn normal<T: Exp>(x: T) -> T {
     (T::one() + (x * T::from_f64(std::f64::consts::FRAC_1_SQRT_2)).erf()) * T::from_f64(0.5)
 }
 
-fn each<T: Exp>(values: &mut [T], f: impl Fn(T) -> T + Sync) {
-    values.par_chunks_mut(CHUNK).for_each(|values| {
+/// `cost` is about how many comparisons each takes.
+fn each<T: Exp>(values: &mut [T], cost: usize, f: impl Fn(T) -> T + Sync) {
+    let some = |values: &mut [T]| {
         wide(
             #[inline(always)]
             || values.iter_mut().for_each(|x| *x = f(*x)),
         );
-    });
+    };
+    match brief(cost * values.len()) {
+        true => some(values),
+        false => values.par_chunks_mut(CHUNK).for_each(some),
+    }
 }
 
 /// A function of two arrays, number by number.

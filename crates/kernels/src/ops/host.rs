@@ -7,7 +7,7 @@ use std::ops::{Deref, Range};
 use candle_core::{CpuStorage, DType, Device, InplaceOp1, Layout, Result, Storage, Tensor, WithDType, bail};
 
 /// The number types that the CPU kernels are written for.
-pub(crate) trait Real: WithDType {
+pub(crate) trait Real: WithDType + Default {
     fn is_finite(self) -> bool;
     fn is_nan(self) -> bool;
     fn slice_mut(storage: &mut CpuStorage) -> Option<&mut [Self]>;

@@ -126,6 +126,7 @@ struct Squares;
 impl Pass for Squares {
     const WRITES: bool = false;
 
+    #[inline(always)]
     fn piece<T: Number>(&self, mut piece: Piece<'_, T>) -> Vec<f64> {
         let epsilon = T::from_f64(1e-7);
         let one = |(s, g): (&mut &mut [T], &&[T])| {

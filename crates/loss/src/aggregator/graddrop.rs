@@ -83,6 +83,7 @@ struct Signs {
 impl Pass for Signs {
     const WRITES: bool = true;
 
+    #[inline(always)]
     fn piece<T: Number>(&self, piece: Piece<'_, T>) -> Vec<f64> {
         let count = piece.out.len();
         let drawn = drawn::<T>(self.rng.fork_at(piece.at[0]).fork_at(piece.at[1]), count);

@@ -7,7 +7,7 @@
 use candle_core::{DType, Device, Storage, Tensor, WithDType};
 use rayon::prelude::*;
 use taskweave_kernels::autograd::Gradient;
-use taskweave_kernels::{Error, Named, Result};
+use taskweave_kernels::{Error, Named, Result, chunks_with, wide};
 
 use super::memory::{Kept, Memory};
 use crate::Jacobian;
@@ -16,7 +16,7 @@ use crate::Jacobian;
 pub(super) const PIECE: usize = 4096;
 
 /// The numbers that gradients are made of.
-pub(super) trait Number: WithDType {
+pub(super) trait Number: WithDType + Default {
     fn is_finite(self) -> bool;
     fn absolute(self) -> Self;
     fn root(self) -> Self;
@@ -67,7 +67,7 @@ pub(super) trait Pass: Sync {
     /// Whether it writes a gradient.
     const WRITES: bool;
 
-    /// Does it; returns numbers that are summed over all pieces.
+    /// Does it; returns numbers that are summed over all pieces. To be inlined, so that it takes the widest vectors.
     fn piece<T: Number>(&self, piece: Piece<'_, T>) -> Vec<f64>;
 }
 
@@ -77,6 +77,7 @@ pub(super) struct Check;
 impl Pass for Check {
     const WRITES: bool = false;
 
+    #[inline(always)]
     fn piece<T: Number>(&self, _: Piece<'_, T>) -> Vec<f64> {
         Vec::new()
     }
@@ -139,48 +140,63 @@ fn block<P: Pass, T: Number>(
         })
         .collect::<Result<_>>()?;
     let count = slices.first().map_or(0, |row| row.len());
-    let mut out = vec![T::zero(); if P::WRITES { count } else { 0 }];
-    match pass_over(&slices, cut(&mut out, T::kept(kept), count), |piece| pass.piece(piece), at) {
-        Ok(sums) => {
+    let (kept, one) = (cut(T::kept(kept), count), Part { at, rows: &slices, pass });
+    let (out, sums): (Vec<T>, Vec<_>) = match P::WRITES {
+        true => chunks_with(count, PIECE, kept, |start, out, kept| one.sums(start, out, kept)),
+        false => {
+            let kept = kept.into_par_iter().enumerate();
+            (Vec::new(), kept.map(|(i, kept)| one.sums(i * PIECE, &mut [], kept)).collect())
+        }
+    };
+    match sums.into_iter().collect::<Result<Vec<_>, usize>>() {
+        Ok(parts) => {
             let values = P::WRITES.then(|| Tensor::from_vec(out, count, &Device::Cpu));
-            Ok((values.transpose()?, sums))
+            Ok((values.transpose()?, total(&parts)))
         }
         Err(bad) => Err(Error::non_finite("gradient", rows.names().nth(bad).unwrap_or_default())),
     }
 }
 
-/// The pieces of what is written and of what is remembered.
-type Places<'a, T> = Vec<(&'a mut [T], Vec<&'a mut [T]>)>;
-
-fn cut<'a, T: Number>(out: &'a mut [T], kept: Option<&'a mut Vec<Vec<T>>>, count: usize) -> Places<'a, T> {
-    let pieces = count.div_ceil(PIECE);
-    let mut places: Places<T> = out.chunks_mut(PIECE).map(|out| (out, Vec::new())).collect();
-    places.resize_with(pieces, Default::default);
+/// The pieces of what is remembered of each task.
+fn cut<T: Number>(kept: Option<&mut Vec<Vec<T>>>, count: usize) -> Vec<Vec<&mut [T]>> {
+    let mut places = Vec::new();
+    places.resize_with(count.div_ceil(PIECE), Vec::new);
     for row in kept.into_iter().flatten() {
-        places.iter_mut().zip(row.chunks_mut(PIECE)).for_each(|((_, kept), piece)| kept.push(piece));
+        places.iter_mut().zip(row.chunks_mut(PIECE)).for_each(|(kept, piece)| kept.push(piece));
     }
     places
 }
 
-/// The sums over all pieces, or the row that holds what is not finite.
-fn pass_over<T: Number>(
-    rows: &[&[T]],
-    places: Places<T>,
-    pass: impl Fn(Piece<'_, T>) -> Vec<f64> + Sync,
-    at: u64,
-) -> Result<Vec<f64>, usize> {
-    let count = rows.first().map_or(0, |row| row.len());
-    let one = |(i, (out, kept)): (usize, (&mut [T], Vec<&mut [T]>))| {
-        let range = i * PIECE..count.min((i + 1) * PIECE);
-        let rows: Vec<&[T]> = rows.iter().map(|row| &row[range.clone()]).collect();
-        let finite = |row: &&[T]| row.iter().fold(true, |all, value| all & value.is_finite());
-        match rows.iter().position(|row| !finite(row)) {
-            Some(bad) => Err(bad),
-            None => Ok(pass(Piece { at: [at, i as u64], rows, kept, out })),
-        }
-    };
-    let parts = places.into_par_iter().enumerate().map(one).collect::<Result<Vec<Vec<f64>>, usize>>()?;
+fn total(parts: &[Vec<f64>]) -> Vec<f64> {
     let mut sums = vec![0.0; parts.first().map_or(0, Vec::len)];
     parts.iter().for_each(|part| sums.iter_mut().zip(part).for_each(|(sum, more)| *sum += more));
-    Ok(sums)
+    sums
+}
+
+/// A pass over one block of all tasks.
+struct Part<'a, P, T> {
+    at: u64,
+    rows: &'a [&'a [T]],
+    pass: &'a P,
+}
+
+impl<P: Pass, T: Number> Part<'_, P, T> {
+    /// The sums of the piece that begins at `start`, or the row that holds what is not finite.
+    fn sums(&self, start: usize, out: &mut [T], kept: Vec<&mut [T]>) -> Result<Vec<f64>, usize> {
+        let count = self.rows.first().map_or(0, |row| row.len());
+        let range = start..count.min(start + PIECE);
+        let rows: Vec<&[T]> = self.rows.iter().map(|row| &row[range.clone()]).collect();
+        wide(
+            #[inline(always)]
+            || match rows.iter().position(|row| !finite(row)) {
+                Some(bad) => Err(bad),
+                None => Ok(self.pass.piece(Piece { at: [self.at, (start / PIECE) as u64], rows, kept, out })),
+            },
+        )
+    }
+}
+
+#[inline(always)]
+fn finite<T: Number>(row: &[T]) -> bool {
+    row.iter().fold(true, |all, value| all & value.is_finite())
 }

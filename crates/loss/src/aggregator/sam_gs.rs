@@ -104,6 +104,7 @@ struct Modulated {
 impl Pass for Modulated {
     const WRITES: bool = true;
 
+    #[inline(always)]
     fn piece<T: Number>(&self, piece: Piece<'_, T>) -> Vec<f64> {
         let factor = T::from_f64(self.factor);
         for (g, m) in piece.rows.iter().zip(&piece.kept) {

@@ -19,15 +19,21 @@ pub(super) enum Products {
 impl Pass for Track {
     const WRITES: bool = false;
 
+    #[inline(always)]
     fn piece<T: Number>(&self, mut piece: Piece<'_, T>) -> Vec<f64> {
         let keep = T::from_f64(self.keep);
         for ((m, g), take) in piece.kept.iter_mut().zip(&piece.rows).zip(&self.take) {
             let take = T::from_f64(*take);
             m.iter_mut().zip(*g).for_each(|(m, g)| *m = keep * *m + take * *g);
         }
-        let m = &piece.kept;
-        let last = |i: usize| if self.products == Products::All { m.len() } else { i + 1 };
-        (0..m.len()).flat_map(|i| (i..last(i)).map(move |j| dot(m[i], m[j]))).collect()
+        let (m, mut products) = (&piece.kept, Vec::new());
+        for i in 0..m.len() {
+            let last = if self.products == Products::All { m.len() } else { i + 1 };
+            for j in i..last {
+                products.push(dot(m[i], m[j]));
+            }
+        }
+        products
     }
 }
 
@@ -39,6 +45,7 @@ pub(super) struct Combined {
 impl Pass for Combined {
     const WRITES: bool = true;
 
+    #[inline(always)]
     fn piece<T: Number>(&self, piece: Piece<'_, T>) -> Vec<f64> {
         for (m, weight) in piece.kept.iter().zip(&self.weights) {
             let weight = T::from_f64(*weight);
@@ -48,6 +55,7 @@ impl Pass for Combined {
     }
 }
 
+#[inline(always)]
 fn dot<T: Number>(a: &[T], b: &[T]) -> f64 {
     let mut lanes = [0.0; 8];
     let (a, b) = (a.as_chunks::<8>(), b.as_chunks::<8>());

@@ -72,6 +72,7 @@ const SIDE: usize = 256;
 impl Pass for Middle {
     const WRITES: bool = true;
 
+    #[inline(always)]
     fn piece<T: Number>(&self, piece: Piece<'_, T>) -> Vec<f64> {
         let tasks = piece.rows.len();
         let (kept, mut values) = (self.trim..tasks - self.trim, vec![[T::zero(); SIDE]; tasks]);

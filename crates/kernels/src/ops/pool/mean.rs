@@ -2,7 +2,7 @@
 
 use candle_core::Tensor;
 
-use super::super::fresh::fresh;
+use super::super::fresh::{fresh, fresh_light};
 use super::super::host::{self, Real, for_real};
 use super::super::lanes;
 use super::super::resize::dims4;
@@ -89,7 +89,7 @@ impl Mean {
 
     fn of_planes<T: Real>(self, x: &[T]) -> Vec<T> {
         let n = self.count as f64;
-        fresh(x.len() / self.count, self.per_task(), |start, y| {
+        fresh_light(x.len() / self.count, self.per_task(), x.len(), |start, y| {
             let planes = x[start * self.count..].chunks(self.count);
             wide(
                 #[inline(always)]
@@ -104,7 +104,7 @@ impl Mean {
 
     fn of_sequences<T: Real>(self, x: &[T]) -> Vec<T> {
         let share = T::from_f64(1.0 / self.count as f64);
-        fresh(x.len() / self.count, self.per_task() * self.width, |start, y| {
+        fresh_light(x.len() / self.count, self.per_task() * self.width, x.len(), |start, y| {
             let mut part = vec![T::zero(); self.width];
             let sequences = x[start * self.count..].chunks(self.count * self.width);
             wide(

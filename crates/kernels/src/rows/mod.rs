@@ -3,6 +3,9 @@
 //! Both read every row piece by piece, so that a piece of all rows lies in cache. Products are summed in
 //! f64, eight numbers at a time side by side, pieces in order: results do not depend on the number of threads.
 
+#[cfg(target_arch = "x86_64")]
+mod tiles;
+
 use std::ops::Range;
 
 use candle_core::{DType, Device, Tensor};
@@ -11,11 +14,14 @@ use rayon::prelude::*;
 use crate::autograd::Gradient;
 use crate::ops::fresh::fresh;
 use crate::ops::host::{self, Real, for_real};
-use crate::simd::wide;
+use crate::simd::{fetch, wide};
 use crate::{Error, Result};
 
 /// Numbers of a row that are multiplied at a time.
 const PIECE: usize = 4096;
+
+/// Numbers that are summed at a time.
+const STRIP: usize = 256;
 
 /// The most groups of pieces whose products are summed apart.
 const GROUPS: usize = 64;
@@ -39,7 +45,7 @@ pub fn inner_products(rows: &[Gradient]) -> Result<Vec<f64>> {
     Ok(for_real!(dtype, T => {
         let guards = rows.iter().map(host::read::<T>).collect::<candle_core::Result<Vec<_>>>()?;
         let slices: Vec<&[T]> = guards.iter().map(|row| &**row).collect();
-        symmetric(upper_products(&slices, &slices), size)
+        symmetric(squares(&slices), size)
     }))
 }
 
@@ -141,8 +147,27 @@ fn on_host(rows: &[Gradient]) -> Result<(Vec<Tensor>, DType)> {
     Ok((host.collect::<candle_core::Result<_>>()?, dtype))
 }
 
+/// The products ⟨rᵢ, rⱼ⟩ for i ≤ j.
+fn squares<T: Real>(rows: &[&[T]]) -> Vec<f64> {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(rows) = tiles::singles(rows) {
+        return summed(&rows, |piece, sums| tiles::add_products(&rows, piece, sums));
+    }
+    upper_products(rows, rows)
+}
+
 /// The products ⟨aᵢ, bⱼ⟩ for i ≤ j.
 fn upper_products<T: Real>(rows: &[&[T]], others: &[&[T]]) -> Vec<f64> {
+    summed(rows, |piece, sums| {
+        wide(
+            #[inline(always)]
+            || add_products([rows, others], piece.clone(), sums),
+        );
+    })
+}
+
+/// What `add` adds for every piece of some rows to their upper triangle, in parallel and in one order.
+fn summed<T: Real>(rows: &[&[T]], add: impl Fn(&Range<usize>, &mut [f64]) + Sync) -> Vec<f64> {
     let length = rows.first().map_or(0, |row| row.len());
     let few = (64 / rows.len().max(1)).clamp(1, 16);
     // The products of a group take no more memory than its numbers, or a few pieces do.
@@ -150,14 +175,8 @@ fn upper_products<T: Real>(rows: &[&[T]], others: &[&[T]]) -> Vec<f64> {
     let group = PIECE * length.div_ceil(PIECE * GROUPS).max(few).max(many);
     let of_group = |start: usize| {
         let mut sums = vec![0.0; rows.len() * rows.len()];
-        let (from, to) = (start, length.min(start + group));
-        for start in (from..to).step_by(PIECE) {
-            let end = to.min(start + PIECE);
-            wide(
-                #[inline(always)]
-                || add_products([rows, others], start..end, &mut sums),
-            );
-        }
+        let end = length.min(start + group);
+        (start..end).step_by(PIECE).for_each(|from| add(&(from..end.min(from + PIECE)), &mut sums));
         sums
     };
     let starts = (0..length.div_ceil(group)).into_par_iter().map(|i| i * group);
@@ -236,17 +255,22 @@ fn combined<T: Real>(rows: &[&[T]], weights: &[f64], length: usize) -> Vec<T> {
         wide(
             #[inline(always)]
             || {
-                for (rows, weights) in rows.chunks(4).zip(weights.chunks(4)) {
-                    add_weighted(sum, rows, weights, start);
+                for (strip, sum) in sum.chunks_mut(STRIP).enumerate() {
+                    let start = start + strip * STRIP;
+                    for (rows, weights) in rows.chunks(4).zip(weights.chunks(4)) {
+                        add_weighted(sum, rows, weights, start);
+                    }
                 }
             },
         );
     })
 }
 
-/// Adds some rows from `start` on: four of them in one pass over the sum, which changes no bit.
+/// Adds some rows from `start` on: four of them in one pass over the sum, which changes no bit. What is a piece further
+/// on is fetched.
 #[inline(always)]
 fn add_weighted<T: Real>(sum: &mut [T], rows: &[&[T]], weights: &[T], start: usize) {
+    rows.iter().for_each(|row| fetch(row, start + PIECE..start + PIECE + sum.len()));
     if let (&[a, b, c, d], &[p, q, r, s]) = (rows, weights) {
         let [a, b, c, d] = [a, b, c, d].map(|row| &row[start..start + sum.len()]);
         for (i, sum) in sum.iter_mut().enumerate() {
@@ -307,6 +331,19 @@ mod tests {
             let pairs = values[at / 7].iter().zip(&values[at % 7]);
             let exact: f64 = pairs.map(|(a, b)| f64::from(*a) * f64::from(*b)).sum();
             assert!((product - exact).abs() < 1e-6, "{at}: {product} instead of {exact}");
+        }
+    }
+
+    #[test]
+    fn tiles_in_registers_change_no_bit() {
+        for (count, length) in
+            [(1, 5), (2, 4096), (3, 9001), (4, 8), (5, 12_300), (7, 4095), (8, 100), (13, 4103)]
+        {
+            let row = |i: usize| (0..length).map(|k| ((k * k + 31 * i) as f32 * 0.37).sin()).collect();
+            let rows: Vec<Vec<f32>> = (0..count).map(row).collect();
+            let rows: Vec<&[f32]> = rows.iter().map(Vec::as_slice).collect();
+            let found = [squares(&rows), upper_products(&rows, &rows)].map(|found| symmetric(found, count));
+            assert_eq!(found[0], found[1], "{count} rows of {length}");
         }
     }
 }
