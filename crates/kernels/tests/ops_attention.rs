@@ -54,6 +54,19 @@ fn table() -> Vec<Row> {
             let mask = draw(&[1, 2, 3, 4], 5).to_dtype(a[0].dtype())?;
             attention(&a[0], &a[1], &a[2], Attention { heads: 2, mask: AttentionMask::Tensor(&mask) })
         }),
+        row("attention, parts of one tensor", &[&[2, 5, 12]], |a| {
+            let part = |start: usize| a[0].narrow(2, start, 4);
+            attention(
+                &part(0)?.narrow(1, 1, 3)?,
+                &part(4)?,
+                &part(8)?,
+                Attention { heads: 2, ..Default::default() },
+            )
+        }),
+        row("attention, one memory for all", &[&[3, 2, 4], &[1, 5, 4], &[1, 1, 2]], |a| {
+            let (k, v) = (a[1].broadcast_as((3, 5, 4))?, a[2].broadcast_as((3, 5, 2))?);
+            attention(&a[0], &k, &v, Attention { heads: 2, ..Default::default() })
+        }),
         row("attention, transposed", &[&[3, 2, 2], &[2, 2, 4], &[2, 4, 2]], |a| {
             let (q, k) = (a[0].transpose(0, 1)?, a[1].transpose(1, 2)?);
             attention(&q, &k, &a[2], Attention::default())

@@ -68,16 +68,28 @@ pub(crate) fn applies(x: &Tensor) -> bool {
 
 /// The values of a contiguous CPU tensor in row-major order.
 pub(crate) fn read<'a, T: Real>(x: &'a Tensor) -> Result<impl Deref<Target = [T]> + 'a> {
-    let (storage, layout) = x.storage_and_layout();
-    let Some((start, end)) = layout.contiguous_offsets() else {
+    let Some((start, end)) = x.layout().contiguous_offsets() else {
         return Err(candle_core::Error::RequiresContiguous { op: "taskweave kernel" }.bt());
     };
+    within(x, start..end)
+}
+
+/// The values of a CPU tensor from its first to its last, with whatever lies between them: neighbors along a dimension are
+/// as far apart as [`Tensor::stride`] says.
+pub(crate) fn spread<'a, T: Real>(x: &'a Tensor) -> Result<impl Deref<Target = [T]> + 'a> {
+    let steps = x.dims().iter().zip(x.stride()).map(|(size, step)| size.saturating_sub(1) * step);
+    let (start, last) = (x.layout().start_offset(), steps.sum::<usize>());
+    within(x, start..start + if x.elem_count() == 0 { 0 } else { last + 1 })
+}
+
+fn within<'a, T: Real>(x: &'a Tensor, range: Range<usize>) -> Result<impl Deref<Target = [T]> + 'a> {
+    let (storage, _) = x.storage_and_layout();
     if let Storage::Cpu(cpu) = &*storage {
         T::cpu_storage_as_slice(cpu)?;
     } else {
         bail!("expected a tensor on the CPU");
     }
-    Ok(Values { storage, range: start..end, number: PhantomData })
+    Ok(Values { storage, range, number: PhantomData })
 }
 
 /// Values that are read while nothing may change them.

@@ -50,48 +50,51 @@ impl Heads {
     }
 }
 
+/// A tensor `[batch, time, width]` in memory.
+#[derive(Clone, Copy)]
+pub(super) struct Sequences<'a, T> {
+    pub(super) values: &'a [T],
+    /// From one sample to the next, and from one step to the next.
+    pub(super) steps: [usize; 2],
+}
+
 /// Where queries, keys or values are in memory.
 #[derive(Clone, Copy)]
 pub(super) struct Operand<'a, T> {
-    values: &'a [T],
-    /// Steps of one sample.
-    time: usize,
-    /// From one step to the next.
-    width: usize,
+    of: Sequences<'a, T>,
     /// Values per head.
     dim: usize,
 }
 
-impl<'a, T> Operand<'a, T> {
-    /// Rows of `width` values, heads of `dim` values from `offset` on.
-    pub(super) fn new(values: &'a [T], offset: usize, [time, width, dim]: [usize; 3]) -> Self {
-        Self { values: &values[offset.min(values.len())..], time, width, dim }
+impl<'a, T: Copy> Operand<'a, T> {
+    /// Heads of `dim` values from `offset` on.
+    pub(super) fn new(of: Sequences<'a, T>, offset: usize, dim: usize) -> Self {
+        Self { of: Sequences { values: &of.values[offset.min(of.values.len())..], ..of }, dim }
+    }
+
+    fn start(&self, [sample, head]: [usize; 2], step: usize) -> usize {
+        let [of_sample, of_step] = self.of.steps;
+        sample * of_sample + step * of_step + head * self.dim
     }
 
     /// Some steps of one head.
-    pub(super) fn of(&self, [sample, head]: [usize; 2], steps: Range<usize>) -> Matrix<'a, T> {
-        let start = (sample * self.time + steps.start) * self.width + head * self.dim;
-        Matrix::block(&self.values[start..], [steps.len(), self.dim], self.width)
+    pub(super) fn of(&self, place: [usize; 2], steps: Range<usize>) -> Matrix<'a, T> {
+        let values = &self.of.values[self.start(place, steps.start)..];
+        Matrix::block(values, [steps.len(), self.dim], self.of.steps[1])
     }
 
     /// One step of one head.
-    pub(super) fn row(&self, [sample, head]: [usize; 2], step: usize) -> &'a [T] {
-        let start = (sample * self.time + step) * self.width + head * self.dim;
-        &self.values[start..start + self.dim]
+    pub(super) fn row(&self, place: [usize; 2], step: usize) -> &'a [T] {
+        &self.of.values[self.start(place, step)..][..self.dim]
     }
 }
 
 /// Queries, keys and values: three tensors, or one that holds them side by side.
-pub(super) fn operands<'a, T>(heads: Heads, inputs: &[&'a [T]]) -> [Operand<'a, T>; 3] {
-    let Heads { queries, keys, heads, dim, value_dim, .. } = heads;
-    let width = heads * dim;
-    match inputs {
-        &[q, k, v] => [
-            Operand::new(q, 0, [queries, width, dim]),
-            Operand::new(k, 0, [keys, width, dim]),
-            Operand::new(v, 0, [keys, heads * value_dim, value_dim]),
-        ],
-        _ => [0, 1, 2].map(|i| Operand::new(inputs[0], i * width, [queries, 3 * width, dim])),
+pub(super) fn operands<'a, T: Copy>(heads: Heads, inputs: &[Sequences<'a, T>]) -> [Operand<'a, T>; 3] {
+    let Heads { heads, dim, value_dim, .. } = heads;
+    match *inputs {
+        [q, k, v] => [Operand::new(q, 0, dim), Operand::new(k, 0, dim), Operand::new(v, 0, value_dim)],
+        _ => [0, 1, 2].map(|i| Operand::new(inputs[0], i * heads * dim, dim)),
     }
 }
 
@@ -104,7 +107,7 @@ pub(super) struct Attend<T> {
 }
 
 impl<T: Exp> Attend<T> {
-    pub(super) fn forward(heads: Heads, rule: Rule, inputs: &[&[T]]) -> Result<(Self, Vec<T>)> {
+    pub(super) fn forward(heads: Heads, rule: Rule, inputs: &[Sequences<'_, T>]) -> Result<(Self, Vec<T>)> {
         let Heads { batch, queries, value_dim, .. } = heads;
         let infinite = vec![T::from_f64(f64::INFINITY); batch * heads.heads * queries];
         let mut attend = Self { heads, rule, log_sums: Vec::new() };

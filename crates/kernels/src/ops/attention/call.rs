@@ -9,9 +9,11 @@
 //! by block, as Dao, "FlashAttention-2", ICLR 2024, <https://arxiv.org/abs/2307.08691>; blocks are of queries, each
 //! with all of its keys, so that no row has to be scaled twice.
 
+use std::ops::Deref;
+
 use candle_core::Tensor;
 
-use super::attend::{Attend, Heads};
+use super::attend::{Attend, Heads, Sequences};
 use super::composed::composed;
 use super::mask::{AttentionMask, Rule};
 use crate::ops::host::{self, for_real};
@@ -120,11 +122,24 @@ fn run(inputs: &[&Tensor], heads: Heads, mask: AttentionMask<'_>) -> Result<Tens
     if !host::applies(inputs[0]) {
         return composed(inputs, heads, &rule);
     }
-    let dense: Vec<Tensor> = inputs.iter().map(|x| x.contiguous()).collect::<candle_core::Result<_>>()?;
+    let rows: Vec<Tensor> = inputs.iter().copied().map(in_rows).collect::<candle_core::Result<_>>()?;
     for_real!(inputs[0].dtype(), T => {
-        let read = dense.iter().map(host::read::<T>).collect::<candle_core::Result<Vec<_>>>()?;
-        let slices: Vec<&[T]> = read.iter().map(|values| &**values).collect();
-        let (attend, o) = Attend::<T>::forward(heads, rule, &slices)?;
+        let read = rows.iter().map(host::spread::<T>).collect::<candle_core::Result<Vec<_>>>()?;
+        let (attend, o) = Attend::<T>::forward(heads, rule, &sequences(&rows, &read))?;
         apply(attend, inputs, o, (heads.batch, heads.queries, heads.heads * heads.value_dim))
     })
+}
+
+/// The same tensor, its last dimension side by side in memory; a copy only where it is not.
+pub(super) fn in_rows(x: &Tensor) -> candle_core::Result<Tensor> {
+    if x.stride()[2] == 1 || x.dims()[2] == 1 { Ok(x.clone()) } else { x.contiguous() }
+}
+
+/// Tensors and what [`host::spread`] gives for them.
+pub(super) fn sequences<'a, T>(
+    inputs: &[Tensor],
+    read: &'a [impl Deref<Target = [T]>],
+) -> Vec<Sequences<'a, T>> {
+    let both = inputs.iter().zip(read);
+    both.map(|(x, values)| Sequences { values, steps: [x.stride()[0], x.stride()[1]] }).collect()
 }

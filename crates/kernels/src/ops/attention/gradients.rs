@@ -7,7 +7,8 @@
 use candle_core::Tensor;
 use rayon::prelude::*;
 
-use super::attend::{Attend, Heads, Operand, operands};
+use super::attend::{Attend, Heads, Operand, Sequences, operands};
+use super::call::{in_rows, sequences};
 use crate::Result;
 use crate::autograd::{Call, Function, Gradient, Samples};
 use crate::gemm::{Matrix, MatrixMut, Onto, multiply, multiply_into};
@@ -27,16 +28,16 @@ impl<T: Exp> Function for Attend<T> {
 
     fn backward(&self, call: &Call<'_>, cotangent: &Tensor) -> Result<Vec<Option<Gradient>>> {
         let (d_o, o) = (cotangent.contiguous()?, call.output.contiguous()?);
-        let inputs: Vec<Tensor> =
-            call.inputs.iter().map(Tensor::contiguous).collect::<candle_core::Result<_>>()?;
-        let read = inputs.iter().map(host::read::<T>).collect::<candle_core::Result<Vec<_>>>()?;
-        let slices: Vec<&[T]> = read.iter().map(|values| &**values).collect();
-        let mut gradients: Vec<Vec<T>> = slices.iter().map(|values| vec![T::zero(); values.len()]).collect();
+        let inputs: Vec<Tensor> = call.inputs.iter().map(in_rows).collect::<candle_core::Result<_>>()?;
+        let read = inputs.iter().map(host::spread::<T>).collect::<candle_core::Result<Vec<_>>>()?;
+        let mut gradients: Vec<Vec<T>> = inputs.iter().map(|x| vec![T::zero(); x.elem_count()]).collect();
         if o.elem_count() > 0 {
             let Heads { queries, heads, value_dim, .. } = self.heads;
             let (d_o, o) = (host::read::<T>(&d_o)?, host::read::<T>(&o)?);
-            let of_output = |values| Operand::new(values, 0, [queries, heads * value_dim, value_dim]);
-            let [q, k, v] = operands(self.heads, &slices);
+            let (width, dim) = (heads * value_dim, value_dim);
+            let of_output =
+                |values| Operand::new(Sequences { values, steps: [queries * width, width] }, 0, dim);
+            let [q, k, v] = operands(self.heads, &sequences(&inputs, &read));
             let known = [q, k, v, of_output(&o), of_output(&d_o)];
             let added = self.rule.read::<T>()?;
             split(self.heads, &mut gradients).into_par_iter().enumerate().for_each(|(i, parts)| {
