@@ -2,7 +2,15 @@
 //!
 //! Both read every row piece by piece, so that a piece of all rows lies in cache. Products are summed in
 //! f64, eight numbers at a time side by side, pieces in order: results do not depend on the number of threads.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | `plain` | products in loops for any processor |
+//! | `tiles` | the same of f32 rows, for processors with AVX-512 |
+//! | `sum` | weighted sums |
 
+mod plain;
+mod sum;
 #[cfg(target_arch = "x86_64")]
 mod tiles;
 
@@ -12,16 +20,14 @@ use candle_core::{DType, Device, Tensor};
 use rayon::prelude::*;
 
 use crate::autograd::Gradient;
-use crate::ops::fresh::fresh;
 use crate::ops::host::{self, Real, for_real};
-use crate::simd::{fetch, wide};
+use crate::simd::wide;
 use crate::{Error, Result};
+
+pub use sum::weighted_sum;
 
 /// Numbers of a row that are multiplied at a time.
 const PIECE: usize = 4096;
-
-/// Numbers that are summed at a time.
-const STRIP: usize = 256;
 
 /// The most groups of pieces whose products are summed apart.
 const GROUPS: usize = 64;
@@ -41,11 +47,9 @@ const GROUPS: usize = 64;
 /// ```
 pub fn inner_products(rows: &[Gradient]) -> Result<Vec<f64>> {
     let (rows, dtype) = on_host(&aligned(rows)?)?;
-    let size = rows.len();
     Ok(for_real!(dtype, T => {
         let guards = rows.iter().map(host::read::<T>).collect::<candle_core::Result<Vec<_>>>()?;
-        let slices: Vec<&[T]> = guards.iter().map(|row| &**row).collect();
-        symmetric(squares(&slices), size)
+        symmetric(squares(&guards.iter().map(|row| &**row).collect::<Vec<&[T]>>()), rows.len())
     }))
 }
 
@@ -70,57 +74,6 @@ fn symmetric(mut products: Vec<f64>, size: usize) -> Vec<f64> {
         }
     }
     products
-}
-
-/// Σ wᵢ rᵢ of some gradients of one parameter; rows of weight 0 are not read.
-///
-/// # Errors
-/// [`Error::Shape`] where the gradients differ in shape or are not as many as the weights, or for none at all;
-/// [`Error::DType`] where their dtypes differ.
-///
-/// # Example
-/// ```
-/// use candle_core::{Device, Tensor};
-/// use taskweave_kernels::weighted_sum;
-/// let row = |x: [f32; 2]| Ok::<_, candle_core::Error>(Tensor::new(&x, &Device::Cpu)?.into());
-/// let sum = weighted_sum(&[row([1.0, 2.0])?, row([3.0, -1.0])?], &[2.0, 1.0])?;
-/// assert_eq!(sum.into_dense()?.to_vec1::<f32>()?, [5.0, 3.0]);
-/// # Ok::<(), taskweave_kernels::Error>(())
-/// ```
-pub fn weighted_sum(rows: &[Gradient], weights: &[f64]) -> Result<Gradient> {
-    if rows.len() != weights.len() || rows.is_empty() {
-        return Err(Error::shape(
-            "rows of a weighted sum",
-            format!("[{}], ≥ 1", weights.len()),
-            &[rows.len()],
-        ));
-    }
-    let aligned = aligned(rows)?;
-    let values: Vec<&Tensor> = aligned.iter().map(Gradient::values).collect();
-    let dtype = values[0].dtype();
-    if let Some(odd) = values.iter().find(|value| value.dtype() != dtype) {
-        return Err(Error::dtype("rows of a weighted sum", format!("{dtype:?}, as the first"), odd.dtype()));
-    }
-    if !host::applies(values[0]) {
-        let mut sum = values[0].zeros_like()?;
-        for (value, weight) in values.iter().zip(weights).filter(|(_, w)| **w != 0.0) {
-            sum = (sum + (*value * *weight)?)?;
-        }
-        return aligned[0].with_values(sum);
-    }
-    let chosen = values.iter().zip(weights).filter(|(_, w)| **w != 0.0);
-    let (values, weights): (Vec<Tensor>, Vec<f64>) = chosen
-        .map(|(v, w)| Ok((v.contiguous()?, *w)))
-        .collect::<candle_core::Result<Vec<_>>>()?
-        .into_iter()
-        .unzip();
-    let like = aligned[0].values();
-    let sum = for_real!(like.dtype(), T => {
-        let guards = values.iter().map(host::read::<T>).collect::<candle_core::Result<Vec<_>>>()?;
-        let rows: Vec<&[T]> = guards.iter().map(|row| &**row).collect();
-        host::tensor(combined::<T>(&rows, &weights, like.elem_count()), like)?
-    });
-    aligned[0].with_values(sum)
 }
 
 /// The same gradients with the same rows kept in each.
@@ -161,7 +114,7 @@ fn upper_products<T: Real>(rows: &[&[T]], others: &[&[T]]) -> Vec<f64> {
     summed(rows, |piece, sums| {
         wide(
             #[inline(always)]
-            || add_products([rows, others], piece.clone(), sums),
+            || plain::add_products([rows, others], piece.clone(), sums),
         );
     })
 }
@@ -186,101 +139,6 @@ fn summed<T: Real>(rows: &[&[T]], add: impl Fn(&Range<usize>, &mut [f64]) + Sync
         total.iter_mut().zip(part).for_each(|(sum, p)| *sum += p);
     }
     total
-}
-
-/// Adds the products of one piece to the upper triangle: of two rows with four at a time, so that each number that is
-/// read is multiplied more than once.
-#[inline(always)]
-fn add_products<T: Real>([rows, others]: [&[&[T]]; 2], piece: Range<usize>, sums: &mut [f64]) {
-    let size = rows.len();
-    for (i, pair) in rows.chunks(2).enumerate() {
-        match pair {
-            [a, b] => add_pair([a, b].map(|row| &row[piece.clone()]), others, (2 * i, &piece), sums),
-            // Of an odd last row nothing is left but the product with its like.
-            _ => {
-                let [[product]] = dots([&rows[size - 1][piece.clone()]], [&others[size - 1][piece.clone()]]);
-                sums[size * size - 1] += product;
-            }
-        }
-    }
-}
-
-/// Adds the products of pieces of the rows `i` and `i + 1` with those from `i` on.
-#[inline(always)]
-fn add_pair<T: Real>(a: [&[T]; 2], others: &[&[T]], (i, piece): (usize, &Range<usize>), sums: &mut [f64]) {
-    let size = others.len();
-    let fours = i + (size - i) / 4 * 4;
-    let mut add = |j: usize, products: &[[f64; 2]]| {
-        for (j, products) in (j..).zip(products) {
-            products.iter().enumerate().for_each(|(k, product)| sums[(i + k) * size + j] += product);
-        }
-    };
-    for j in (i..fours).step_by(4) {
-        add(j, &dots::<T, 2, 4>(a, std::array::from_fn(|k| &others[j + k][piece.clone()])));
-    }
-    for (j, row) in others.iter().enumerate().skip(fours) {
-        add(j, &dots::<T, 2, 1>(a, [&row[piece.clone()]]));
-    }
-}
-
-/// The products of some pieces with others of the same length.
-#[inline(always)]
-fn dots<T: Real, const A: usize, const B: usize>(a: [&[T]; A], b: [&[T]; B]) -> [[f64; A]; B] {
-    let mut lanes = [[[0.0; 8]; A]; B];
-    let (a, b) = (a.map(|a| a.as_chunks::<8>()), b.map(|b| b.as_chunks::<8>()));
-    let chunks = a[0].0.len();
-    let (whole_a, whole_b) = (a.map(|a| &a.0[..chunks]), b.map(|b| &b.0[..chunks]));
-    for c in 0..chunks {
-        let x = whole_a.map(|a| a[c].map(T::to_f64));
-        for j in 0..B {
-            let y = whole_b[j][c].map(T::to_f64);
-            for i in 0..A {
-                for k in 0..8 {
-                    lanes[j][i][k] += x[i][k] * y[k];
-                }
-            }
-        }
-    }
-    std::array::from_fn(|j| {
-        std::array::from_fn(|i| {
-            let rest: f64 = a[i].1.iter().zip(b[j].1).map(|(x, y)| x.to_f64() * y.to_f64()).sum();
-            rest + lanes[j][i].iter().sum::<f64>()
-        })
-    })
-}
-
-fn combined<T: Real>(rows: &[&[T]], weights: &[f64], length: usize) -> Vec<T> {
-    let weights: Vec<T> = weights.iter().map(|&weight| T::from_f64(weight)).collect();
-    fresh(length, PIECE, |start, sum: &mut [T]| {
-        wide(
-            #[inline(always)]
-            || {
-                for (strip, sum) in sum.chunks_mut(STRIP).enumerate() {
-                    let start = start + strip * STRIP;
-                    for (rows, weights) in rows.chunks(4).zip(weights.chunks(4)) {
-                        add_weighted(sum, rows, weights, start);
-                    }
-                }
-            },
-        );
-    })
-}
-
-/// Adds some rows from `start` on: four of them in one pass over the sum, which changes no bit. What is a piece further
-/// on is fetched.
-#[inline(always)]
-fn add_weighted<T: Real>(sum: &mut [T], rows: &[&[T]], weights: &[T], start: usize) {
-    rows.iter().for_each(|row| fetch(row, start + PIECE..start + PIECE + sum.len()));
-    if let (&[a, b, c, d], &[p, q, r, s]) = (rows, weights) {
-        let [a, b, c, d] = [a, b, c, d].map(|row| &row[start..start + sum.len()]);
-        for (i, sum) in sum.iter_mut().enumerate() {
-            *sum = *sum + p * a[i] + q * b[i] + r * c[i] + s * d[i];
-        }
-        return;
-    }
-    for (row, &weight) in rows.iter().zip(weights) {
-        sum.iter_mut().zip(&row[start..]).for_each(|(s, &v)| *s += weight * v);
-    }
 }
 
 #[cfg(test)]
@@ -334,13 +192,16 @@ mod tests {
         }
     }
 
+    fn waves(count: usize, length: usize) -> Vec<Vec<f32>> {
+        let row = |i: usize| (0..length).map(|k| ((k * k + 31 * i) as f32 * 0.37).sin()).collect();
+        (0..count).map(row).collect()
+    }
+
     #[test]
     fn tiles_in_registers_change_no_bit() {
-        for (count, length) in
-            [(1, 5), (2, 4096), (3, 9001), (4, 8), (5, 12_300), (7, 4095), (8, 100), (13, 4103)]
-        {
-            let row = |i: usize| (0..length).map(|k| ((k * k + 31 * i) as f32 * 0.37).sin()).collect();
-            let rows: Vec<Vec<f32>> = (0..count).map(row).collect();
+        let sizes = [(1, 5), (2, 4096), (3, 9001), (4, 8), (5, 12_300), (7, 4095), (8, 100), (13, 4103)];
+        for (count, length) in sizes {
+            let rows = waves(count, length);
             let rows: Vec<&[f32]> = rows.iter().map(Vec::as_slice).collect();
             let found = [squares(&rows), upper_products(&rows, &rows)].map(|found| symmetric(found, count));
             assert_eq!(found[0], found[1], "{count} rows of {length}");
