@@ -1,5 +1,6 @@
 //! Co-training through its public API.
 
+mod co_em;
 mod likelihood;
 mod methods;
 mod problem;
