@@ -19,7 +19,7 @@ use clap::{Parser, ValueEnum};
 use rayon::prelude::*;
 use taskweave::prelude::*;
 
-use co_training_job::{Approach, Outcome, Problem, page, problems};
+use co_training_job::{Approach, Classical, Outcome, Problem, page, problems};
 
 /// Co-training with few labels
 #[derive(Parser)]
@@ -85,9 +85,9 @@ fn run(arguments: &Arguments) -> Result<()> {
 
 /// Fails where co-training has lost, or stays behind what the problem demands.
 fn check(problem: &Problem, outcomes: &[Vec<Outcome>]) -> Result<()> {
-    let errors = |approach| page::errors(outcomes, approach);
+    let errors = |classical| page::errors(outcomes, Approach::Rounds(classical));
     let mean = |errors: &[f64]| errors.iter().sum::<f64>() / errors.len() as f64;
-    let (supervised, ours) = (errors(Approach::Supervised), errors(Approach::CoTrainingVote));
+    let (supervised, ours) = (errors(Classical::Supervised), errors(Classical::CoTrainingVote));
     let worse = ours.iter().zip(&supervised).filter(|(ours, start)| ours > start).count();
     // Fewer splits are a look, and no measurement.
     if outcomes.len() < 20 {

@@ -15,11 +15,11 @@ use std::time::Instant;
 
 use clap::Parser;
 use digits::{Digits, Outcome, Ticks, accuracy, curve, ensemble, mean, metrics, on_all_cores, write};
-use noisy_labels_job::{BATCH, Job, Plan, method, network, precision};
+use noisy_labels_job::{BATCH, Job, Parts, Plan, method, network};
 use taskweave::cotrain::Unit;
 use taskweave::cotrain::rate::{Cosine, RateConfig};
 use taskweave::cotrain::teaching::Lessons;
-use taskweave::data::{Corruption, LabelNoise, Subset};
+use taskweave::data::Corruption;
 use taskweave::prelude::*;
 
 #[global_allocator]
@@ -79,62 +79,36 @@ fn run(arguments: &Arguments) -> Result<()> {
 
 fn train(job: &Job, plan: &Plan, digits: &Digits, ticks: &Ticks) -> Result<Outcome> {
     let rng = Rng::new(job.seed);
-    ticks.at(&format!("{}, {}", job.noise.0, job.method));
-    let mut order: Vec<usize> = (0..digits.train.len()).collect();
-    rng.fork("split").shuffle(&mut order);
-    let valid = order.split_off(order.len() - 1000);
-    order.truncate(plan.samples);
-    let clean = Subset::new(digits.train.clone(), order)?;
-    let noisy = Arc::new(LabelNoise::new(clean.clone(), "class", job.noise.1, job.noise.2, &rng)?);
-
+    let name = format!("{}, {}", job.noise.0, job.method);
+    ticks.at(&name);
+    let parts = Parts::new(digits, (job.noise.1, job.noise.2), plan, &rng)?;
     let method = method(job, plan)?;
-    let terms = method.clone().build().terms()?;
-    let ensemble = ensemble(&rng, terms, |params| network(params, plan.width))?;
-    let mut step = ensemble
-        .step()
-        .optimizer(OptimizerConfig::Adam(Adam { lr: plan.rate, ..Adam::default() }))
-        .rng(&rng)
-        .build()?;
-    let train = Loader::builder(noisy.clone())
-        .batch_size(BATCH)
-        .order(Order::Shuffled)
-        .transform(ensemble.spread())
-        .rng(rng.fork("loader"))
-        .build()?;
+    let ensemble = ensemble(&rng, method.clone().build().terms()?, |params| network(params, plan.width))?;
+    let adam = OptimizerConfig::Adam(Adam { lr: plan.rate, ..Adam::default() });
+    let mut step = ensemble.step().optimizer(adam).rng(&rng).build()?;
+    let train = parts.training(&ensemble, &rng)?;
     let judge = |dataset: Arc<dyn Dataset>| {
         Loader::builder(dataset).batch_size(500).transform(ensemble.spread()).build()
     };
     let terms: Vec<String> =
         ensemble.terms().iter().filter(|(_, t)| t.members.len() == 1).map(|(name, _)| name.into()).collect();
+    let steps = plan.epochs * train.batches() as u64;
     let mut trainer = Trainer::builder(train.clone())
         .epochs(plan.epochs)
-        .valid(judge(Arc::new(Subset::new(digits.train.clone(), valid)?))?, metrics(&terms)?)
+        .valid(judge(parts.valid.clone())?, metrics(&terms)?)
         .lessons(Lessons::new(&ensemble).teach(method.clone().build())?)
-        .rate(
-            RateConfig::Cosine(Cosine::new(plan.epochs * train.batches() as u64, 0.0)?).build()?,
-            Unit::Step,
-        )
+        .rate(RateConfig::Cosine(Cosine::new(steps, 0.0)?).build()?, Unit::Step)
         .callback(ticks.clone())
         .build()?;
     let history = trainer.fit(&mut step)?;
-    let precision = precision(
-        &mut Lessons::new(&ensemble).teach(method.build())?,
-        &train,
-        (&clean, &*noisy, step.done()),
-    )?;
-    let test = accuracy(&step, &judge(digits.test.clone())?, &terms)?;
+    let mut lessons = Lessons::new(&ensemble).teach(method.build())?;
+    let precision = parts.precision(&mut lessons, &train, step.done())?;
     let curve = curve(&history);
-    let valid = curve.last().map_or(0.0, |(_, accuracy)| *accuracy);
-    let metrics = [
-        ("test accuracy %", test),
-        ("validation accuracy %", valid),
+    let metrics = Named::new([
+        ("test accuracy %", accuracy(&step, &judge(digits.test.clone())?, &terms)?),
+        ("validation accuracy %", curve.last().map_or(0.0, |(_, accuracy)| *accuracy)),
         ("precision %", precision),
         ("seconds", history.seconds()),
-    ];
-    Ok(Outcome {
-        method: format!("{}, {}", job.noise.0, job.method),
-        seed: job.seed,
-        metrics: Named::new(metrics)?,
-        curve,
-    })
+    ])?;
+    Ok(Outcome { method: name, seed: job.seed, metrics, curve })
 }
