@@ -17,7 +17,7 @@ use digits::{Digits, Outcome, Ticks, accuracy, curve, ensemble, mean, metrics, o
 use few_labels_job::{Job, PER_CLASS, Plan, inputs, judged, method, network};
 use taskweave::cotrain::Unit;
 use taskweave::cotrain::rate::{Cosine, RateConfig};
-use taskweave::cotrain::teaching::Lessons;
+use taskweave::cotrain::teaching::Teachings;
 use taskweave::data::dataset::class_labels;
 use taskweave::data::{SelectTasks, Subset};
 use taskweave::prelude::*;
@@ -95,7 +95,7 @@ fn train(job: &Job, plan: &Plan, (digits, labels): (&Digits, &[u32]), ticks: &Ti
         .epochs(plan.steps.div_ceil(unknown.batches() as u64))
         .rate(RateConfig::Cosine(Cosine::new(plan.steps, 0.0)?).build()?, Unit::Step)
         .valid(inputs::judging(valid, plan, &ensemble)?, metrics(&judged)?)
-        .lessons(Lessons::new(&ensemble).teach(method.build())?.beside(known))
+        .teachings(Teachings::new(&ensemble).teach(method.build())?.beside(known))
         .callback(ticks.clone())
         .build()?;
     let history = trainer.fit(&mut step)?;

@@ -18,7 +18,7 @@ use digits::{Digits, Outcome, Ticks, accuracy, curve, ensemble, mean, metrics, o
 use noisy_labels_job::{BATCH, Job, Parts, Plan, method, network};
 use taskweave::cotrain::Unit;
 use taskweave::cotrain::rate::{Cosine, RateConfig};
-use taskweave::cotrain::teaching::Lessons;
+use taskweave::cotrain::teaching::Teachings;
 use taskweave::data::Corruption;
 use taskweave::prelude::*;
 
@@ -96,13 +96,13 @@ fn train(job: &Job, plan: &Plan, digits: &Digits, ticks: &Ticks) -> Result<Outco
     let mut trainer = Trainer::builder(train.clone())
         .epochs(plan.epochs)
         .valid(judge(parts.valid.clone())?, metrics(&terms)?)
-        .lessons(Lessons::new(&ensemble).teach(method.clone().build())?)
+        .teachings(Teachings::new(&ensemble).teach(method.clone().build())?)
         .rate(RateConfig::Cosine(Cosine::new(steps, 0.0)?).build()?, Unit::Step)
         .callback(ticks.clone())
         .build()?;
     let history = trainer.fit(&mut step)?;
-    let mut lessons = Lessons::new(&ensemble).teach(method.build())?;
-    let precision = parts.precision(&mut lessons, &train, step.done())?;
+    let mut teachings = Teachings::new(&ensemble).teach(method.build())?;
+    let precision = parts.precision(&mut teachings, &train, step.done())?;
     let curve = curve(&history);
     let metrics = Named::new([
         ("test accuracy %", accuracy(&step, &judge(digits.test.clone())?, &terms)?),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use candle_core::DType;
 use taskweave::cotrain::Ensemble;
-use taskweave::cotrain::teaching::Lessons;
+use taskweave::cotrain::teaching::Teachings;
 use taskweave::data::{Corruption, LabelNoise, Mnist, Subset};
 use taskweave::prelude::*;
 
@@ -44,10 +44,10 @@ impl Parts {
     }
 
     /// The share of right labels among those that are learned from after the last step, in percent.
-    pub fn precision(&self, lessons: &mut Lessons, train: &Loader, step: u64) -> Result<f64> {
+    pub fn precision(&self, teachings: &mut Teachings, train: &Loader, step: u64) -> Result<f64> {
         let (mut right, mut total) = (0.0, 0.0);
         for batch in train.epoch(0) {
-            let batch = lessons.prepare(batch?, step, 0)?;
+            let batch = teachings.prepare(batch?, step, 0)?;
             let Some(target) = batch.targets.get("class@a") else { continue };
             let weights = target.weight().to_dtype(DType::F64)?.to_vec1::<f64>()?;
             for (index, _) in batch.indices.iter().zip(weights).filter(|(_, weight)| *weight > 0.0) {

@@ -13,12 +13,13 @@
 //! Variants: any number of views (the paper has two, where the product is the other learner's probability).
 //! Reference: Nigam and Ghani, "Analyzing the Effectiveness and Applicability of Co-training", CIKM 2000, section 3.2.
 
-use taskweave_kernels::{Result, State, Stateful};
+use taskweave_kernels::Result;
 
 use super::soft::{check_weight, lesson, settled};
 use super::{Method, Room, Team, Turn, require_classes, require_views};
 use crate::learner::Lesson;
 use crate::pool::Pool;
+use crate::remembers::remembers;
 
 /// Co-EM.
 ///
@@ -66,13 +67,4 @@ impl Method for CoEm {
     }
 }
 
-impl Stateful for CoEm {
-    fn save(&self) -> Result<State> {
-        State::of(&self.before)
-    }
-
-    fn restore(&mut self, state: &State) -> Result<()> {
-        self.before = state.read("CoEm")?;
-        Ok(())
-    }
-}
+remembers!(CoEm, before);

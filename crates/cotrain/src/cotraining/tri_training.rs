@@ -16,11 +16,12 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use taskweave_kernels::{Error, Named, Result, Rng, State, Stateful};
+use taskweave_kernels::{Error, Named, Result, Rng};
 
 use super::{Method, Room, Team, Turn, require_classes, vote};
 use crate::learner::{Answers, Lesson, Matrix};
 use crate::pool::{Pool, Proposal};
+use crate::remembers::remembers;
 
 /// Tri-training; no parameters. The three learners may see one view or several.
 ///
@@ -135,16 +136,7 @@ impl Share {
     }
 }
 
-impl Stateful for TriTraining {
-    fn save(&self) -> Result<State> {
-        State::of(&self.students)
-    }
-
-    fn restore(&mut self, state: &State) -> Result<()> {
-        self.students = state.read("TriTraining")?;
-        Ok(())
-    }
-}
+remembers!(TriTraining, students);
 
 /// The samples on which the two learners other than the one at `place` agree, as what they propose together.
 fn agreed(said: &Named<Matrix>, place: usize, samples: &[usize]) -> Result<Vec<Proposal>> {

@@ -1,7 +1,7 @@
 //! What single methods say of themselves.
 
 use candle_core::{DType, Device, Tensor};
-use taskweave_cotrain::teaching::{Lessons, TaughtBatch, TeachingConfig};
+use taskweave_cotrain::teaching::{TaughtBatch, TeachingConfig, Teachings};
 use taskweave_cotrain::{Balance, Ensemble, Term};
 use taskweave_data::Batch;
 use taskweave_heads::{Features, Linear, Model, Network, Params, Stage};
@@ -17,13 +17,13 @@ fn the_mean_of_a_teacher_that_keeps_nothing_is_the_student_after_every_step() {
         "reads": [["x", "strong"]], "teacher_reads": [["x", "weak"]]}"#;
     let method = method_of(row);
     let ensemble = ensemble(3, method.clone().build().terms().unwrap());
-    let mut lessons = Lessons::new(&ensemble).teach(method.build()).unwrap().beside(unlabeled());
+    let mut teachings = Teachings::new(&ensemble).teach(method.build()).unwrap().beside(unlabeled());
     let mut step = step(&ensemble);
     for number in 0..6 {
-        let report = step.step(&lessons.prepare(batch(&ensemble, 0), number, number).unwrap()).unwrap();
+        let report = step.step(&teachings.prepare(batch(&ensemble, 0), number, number).unwrap()).unwrap();
         assert!(report.losses.contains("class.consistent") && !report.losses.contains("class@mean"));
         assert_ne!(bits(&ensemble, Some("a")), bits(&ensemble, Some("mean")));
-        lessons.after_step(number + 1).unwrap();
+        teachings.after_step(number + 1).unwrap();
         assert_eq!(bits(&ensemble, Some("a")), bits(&ensemble, Some("mean")));
     }
 }
@@ -33,11 +33,11 @@ fn a_running_mean_is_the_plain_mean_at_first() {
     let row = r#"{"name": "mean_teacher", "student": "a", "teacher": "mean", "reads": [["x", "strong"]], "teacher_reads": [["x", "weak"]]}"#;
     let method = method_of(row);
     let ensemble = ensemble(3, method.clone().build().terms().unwrap());
-    let mut lessons = Lessons::new(&ensemble).teach(method.build()).unwrap().beside(unlabeled());
+    let mut teachings = Teachings::new(&ensemble).teach(method.build()).unwrap().beside(unlabeled());
     let (mut step, mut seen) = (step(&ensemble), Vec::new());
     for number in 0..4 {
-        step.step(&lessons.prepare(batch(&ensemble, 0), number, number).unwrap()).unwrap();
-        lessons.after_step(number + 1).unwrap();
+        step.step(&teachings.prepare(batch(&ensemble, 0), number, number).unwrap()).unwrap();
+        teachings.after_step(number + 1).unwrap();
         seen.push(bits(&ensemble, Some("a")));
     }
     for (i, mean) in bits(&ensemble, Some("mean")).into_iter().map(f64::from_bits).enumerate() {
@@ -191,14 +191,14 @@ fn networks_with_a_shared_layer_take_turns() {
     let method = method_of(r#"{"name": "supervised", "members": ["a", "b", "c"]}"#);
     let turns = r#"{"name": "rotation", "turns": [["class@a"], ["class@b"], ["class@c"]], "period": 2}"#;
     let ensemble = Ensemble::new(&params, members, method.clone().build().terms().unwrap()).unwrap();
-    let lessons = Lessons::new(&ensemble).teach(method.build()).unwrap();
-    let mut lessons = lessons.teach(method_of(turns).build()).unwrap();
+    let teachings = Teachings::new(&ensemble).teach(method.build()).unwrap();
+    let mut teachings = teachings.teach(method_of(turns).build()).unwrap();
     let mut step = step(&ensemble);
     let named =
         || params.tensors().map(|_, t| t.copy().unwrap().flatten_all().unwrap().to_vec1::<f64>().unwrap());
     for number in 0..12u64 {
         let before = named();
-        step.step(&lessons.prepare(batch(&ensemble, 0), number, number).unwrap()).unwrap();
+        step.step(&teachings.prepare(batch(&ensemble, 0), number, number).unwrap()).unwrap();
         let turn = ["a", "b", "c"][(number / 2 % 3) as usize];
         for (name, after) in named().iter() {
             let learns = name.starts_with("shared.") || name.starts_with(&format!("member.{turn}."));
@@ -212,10 +212,10 @@ fn any_balance_method_works_between_the_terms() {
     let row = format!(r#"{{"name": "mutual_learning", {TWO}}}"#);
     let method = method_of(&row);
     let ensemble = ensemble(3, method.clone().build().terms().unwrap());
-    let mut lessons = Lessons::new(&ensemble).teach(method.build()).unwrap();
+    let mut teachings = Teachings::new(&ensemble).teach(method.build()).unwrap();
     let config: AggregatorConfig = serde_json::from_str(r#"{"name": "upgrad"}"#).unwrap();
     let mut step = ensemble.step().balance(Balance::parameters(config.build().unwrap())).build().unwrap();
-    let report = step.step(&lessons.prepare(batch(&ensemble, 0), 0, 0).unwrap()).unwrap();
+    let report = step.step(&teachings.prepare(batch(&ensemble, 0), 0, 0).unwrap()).unwrap();
     let weights = report.aggregated.unwrap();
     assert_eq!(weights.names().collect::<Vec<_>>(), ["class@a", "class@b", "class.mutual"]);
     assert!(weights.values().all(|weight| *weight > 0.0));
@@ -251,14 +251,14 @@ fn another_task_of_the_networks_trains_beside() {
     let labels = serde_json::from_str(r#"{"name": "cross_entropy"}"#).unwrap();
     terms.insert("other", Term::of("b", "class", labels)).unwrap();
     let ensemble = ensemble(3, terms);
-    let mut lessons = Lessons::new(&ensemble).teach(method.build()).unwrap().beside(unlabeled());
-    let prepared = lessons.prepare(batch(&ensemble, 0), 0, 0).unwrap();
+    let mut teachings = Teachings::new(&ensemble).teach(method.build()).unwrap().beside(unlabeled());
+    let prepared = teachings.prepare(batch(&ensemble, 0), 0, 0).unwrap();
     let report = step(&ensemble).step(&prepared).unwrap();
     assert!(report.losses.contains("class@a") && report.losses.contains("other"));
     // Where the taught task has no labels, the other still learns.
     let mut bare = batch(&ensemble, 0);
     bare.targets.remove("class@a");
-    let report = step(&ensemble).step(&lessons.prepare(bare, 1, 1).unwrap()).unwrap();
+    let report = step(&ensemble).step(&teachings.prepare(bare, 1, 1).unwrap()).unwrap();
     assert!(!report.losses.contains("class@a") && report.losses.contains("other"));
 }
 

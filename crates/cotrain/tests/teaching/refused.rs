@@ -1,7 +1,7 @@
 //! What is refused: parameters, inputs, predictions, and parts that do not fit each other.
 
 use candle_core::{DType, Device};
-use taskweave_cotrain::teaching::{Lessons, TaughtBatch, TeachingConfig};
+use taskweave_cotrain::teaching::{TaughtBatch, TeachingConfig, Teachings};
 use taskweave_cotrain::{Cosines, Ensemble, Term, Trainer};
 use taskweave_data::Loader;
 use taskweave_heads::Params;
@@ -60,21 +60,21 @@ fn missing_inputs_and_predictions_that_are_not_finite_are_refused() {
 }
 
 #[test]
-fn lessons_that_do_not_fit_are_refused() {
+fn teachings_that_do_not_fit_are_refused() {
     let two = method_of(&format!(r#"{{"name": "supervised", {TWO}}}"#));
     let mutual = || method_of(&format!(r#"{{"name": "mutual_learning", {TWO}}}"#)).build();
     let terms = two.build().terms().unwrap();
     let ensemble = ensemble(3, terms);
-    assert!(matches!(Lessons::new(&ensemble).teach(mutual()), Err(Error::Unknown { .. })));
+    assert!(matches!(Teachings::new(&ensemble).teach(mutual()), Err(Error::Unknown { .. })));
     let other = TeachingConfig::Supervised(taskweave_cotrain::teaching::Supervised {
         task: "class".into(),
         members: vec!["a".into()],
         criterion: serde_json::from_str(r#"{"name": "cross_entropy", "label_smoothing": 0.1}"#).unwrap(),
     });
-    assert!(matches!(Lessons::new(&ensemble).teach(other.build()), Err(Error::Parameter { .. })));
+    assert!(matches!(Teachings::new(&ensemble).teach(other.build()), Err(Error::Parameter { .. })));
     let loader = Loader::builder(clouds(24)).build().unwrap();
     let trainer =
-        Trainer::builder(loader.clone()).lessons(Lessons::new(&ensemble)).cosines(Cosines::PerEpoch);
+        Trainer::builder(loader.clone()).teachings(Teachings::new(&ensemble)).cosines(Cosines::PerEpoch);
     assert!(matches!(trainer.build().err(), Some(Error::Parameter { name, .. }) if name == "cosines"));
     let mut method = mutual();
     let error = method.prepare(&mut taught(&ensemble, 0), &ensemble).unwrap_err();
