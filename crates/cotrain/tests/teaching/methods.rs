@@ -2,14 +2,13 @@
 
 use candle_core::{DType, Device, Tensor};
 use taskweave_cotrain::teaching::{TaughtBatch, TeachingConfig, Teachings};
-use taskweave_cotrain::{Balance, Ensemble, Term};
+use taskweave_cotrain::{BalanceConfig, Ensemble, StepReport, Term};
 use taskweave_data::Batch;
 use taskweave_heads::{Features, Linear, Model, Network, Params, Stage};
 use taskweave_kernels::{Named, Rng, Target};
-use taskweave_loss::AggregatorConfig;
 
 use crate::class::{bits, ensemble, method_of, step, trained, unlabeled};
-use crate::{TWO, VIEWS, batch, taught};
+use crate::{TWO, VIEWS, batch, rows, taught};
 
 #[test]
 fn the_mean_of_a_teacher_that_keeps_nothing_is_the_student_after_every_step() {
@@ -208,17 +207,41 @@ fn networks_with_a_shared_layer_take_turns() {
 }
 
 #[test]
-fn any_balance_method_works_between_the_terms() {
-    let row = format!(r#"{{"name": "mutual_learning", {TWO}}}"#);
-    let method = method_of(&row);
+fn any_balance_works_between_the_terms_of_every_method() {
+    for row in rows() {
+        for name in ["sum", "uncertainty", "log_loss", "random"] {
+            let (report, changed) = balanced(&row, &format!(r#"{{"losses": {{"name": "{name}"}}}}"#));
+            assert!(changed && report.losses.names().eq(report.weights.names()), "{row}, {name}");
+        }
+        for name in ["mean", "upgrad", "mgda", "pcgrad", "cagrad", "graddrop"] {
+            let gradients = format!(r#"{{"of": "parameters", "method": {{"name": "{name}"}}}}"#);
+            let (report, changed) = balanced(&row, &format!(r#"{{"gradients": {gradients}}}"#));
+            assert!(changed, "{row}, {name}");
+            let weights = report.aggregated.filter(|_| name != "graddrop");
+            assert!(weights.is_none_or(|w| w.names().eq(report.losses.names())), "{row}, {name}");
+        }
+    }
+}
+
+/// The report of the second step with a balance, and whether that has moved network a.
+fn balanced(row: &str, balance: &str) -> (StepReport, bool) {
+    let method = method_of(row);
     let ensemble = ensemble(3, method.clone().build().terms().unwrap());
-    let mut teachings = Teachings::new(&ensemble).teach(method.build()).unwrap();
-    let config: AggregatorConfig = serde_json::from_str(r#"{"name": "upgrad"}"#).unwrap();
-    let mut step = ensemble.step().balance(Balance::parameters(config.build().unwrap())).build().unwrap();
-    let report = step.step(&teachings.prepare(batch(&ensemble, 0), 0, 0).unwrap()).unwrap();
-    let weights = report.aggregated.unwrap();
-    assert_eq!(weights.names().collect::<Vec<_>>(), ["class@a", "class@b", "class.mutual"]);
-    assert!(weights.values().all(|weight| *weight > 0.0));
+    let mut teachings = Teachings::new(&ensemble).teach(method.build()).unwrap().beside(unlabeled());
+    let balance: BalanceConfig = serde_json::from_str(balance).unwrap();
+    let step = ensemble.step().balance(balance.build().unwrap()).rng(&Rng::new(5));
+    let mut step = step.build().unwrap();
+    let mut take = |number| {
+        let batch = teachings.prepare(batch(&ensemble, 0), number, number).unwrap();
+        let report = step.step(&batch).unwrap();
+        teachings.after_step(number + 1).unwrap();
+        report
+    };
+    take(0);
+    let before = bits(&ensemble, Some("a"));
+    let report = take(1);
+    let changed = bits(&ensemble, Some("a")) != before;
+    (report, changed)
 }
 
 #[test]
@@ -244,22 +267,27 @@ fn pseudo_labels_are_what_the_network_is_sure_of() {
 }
 
 #[test]
-fn another_task_of_the_networks_trains_beside() {
-    // `class` of network a is taught, and network b has a second name for its task.
-    let method = method_of(&format!(r#"{{"name": "fix_match", "student": "a", {VIEWS}}}"#));
-    let mut terms = method.clone().build().terms().unwrap();
-    let labels = serde_json::from_str(r#"{"name": "cross_entropy"}"#).unwrap();
-    terms.insert("other", Term::of("b", "class", labels)).unwrap();
-    let ensemble = ensemble(3, terms);
-    let mut teachings = Teachings::new(&ensemble).teach(method.build()).unwrap().beside(unlabeled());
-    let prepared = teachings.prepare(batch(&ensemble, 0), 0, 0).unwrap();
-    let report = step(&ensemble).step(&prepared).unwrap();
-    assert!(report.losses.contains("class@a") && report.losses.contains("other"));
-    // Where the taught task has no labels, the other still learns.
-    let mut bare = batch(&ensemble, 0);
-    bare.targets.remove("class@a");
-    let report = step(&ensemble).step(&teachings.prepare(bare, 1, 1).unwrap()).unwrap();
-    assert!(!report.losses.contains("class@a") && report.losses.contains("other"));
+fn another_task_of_the_networks_trains_beside_every_method() {
+    for row in rows() {
+        // A network of its own has a second name for the task.
+        let method = method_of(&row);
+        let mut terms = method.clone().build().terms().unwrap();
+        let labels = serde_json::from_str(r#"{"name": "cross_entropy"}"#).unwrap();
+        terms.insert("other", Term::of("z", "class", labels)).unwrap();
+        let ensemble = ensemble(3, terms);
+        let mut teachings = Teachings::new(&ensemble).teach(method.build()).unwrap().beside(unlabeled());
+        let mut step = step(&ensemble);
+        let taught = |losses: &Named<f64>| losses.names().any(|name| name.starts_with("class"));
+        let report = step.step(&teachings.prepare(batch(&ensemble, 0), 0, 0).unwrap()).unwrap();
+        assert!(taught(&report.losses) && report.losses.contains("other"), "{row}");
+        // Where the taught task has no labels, the other still learns.
+        let mut bare = batch(&ensemble, 0);
+        bare.targets = Named::new([("other", bare.targets["other"].clone())]).unwrap();
+        let before = bits(&ensemble, Some("z"));
+        let report = step.step(&teachings.prepare(bare, 1, 1).unwrap()).unwrap();
+        assert!(!report.losses.names().any(|name| name.starts_with("class@")), "{row}: {:?}", report.losses);
+        assert!(report.losses.contains("other") && bits(&ensemble, Some("z")) != before, "{row}");
+    }
 }
 
 #[test]

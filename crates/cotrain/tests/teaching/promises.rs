@@ -41,6 +41,31 @@ fn every_method_resumes_in_the_middle_of_an_epoch_bit_for_bit() {
 }
 
 #[test]
+fn turns_resume_in_the_middle_of_a_turn() {
+    let mutual = format!(r#"{{"name": "mutual_learning", {TWO}, "reads": [["x", "weak"]]}}"#);
+    let methods = || {
+        let two = method_of(&mutual);
+        let turns =
+            r#"{"name": "rotation", "turns": [["class@a"], ["class@b", "class.mutual"]], "period": 3}"#;
+        vec![two, method_of(turns)]
+    };
+    let train = |folder: Option<&std::path::Path>, kill: u64| {
+        let ensemble = ensemble(3, methods()[0].clone().build().terms().unwrap());
+        let mut trainer = trainer(&ensemble, methods(), 3).callback(Kill(kill));
+        if let Some(folder) = folder {
+            trainer = trainer.checkpoints(Checkpoints::new(folder)).checkpoint_every(1);
+        }
+        let done = trainer.build().unwrap().fit(&mut step(&ensemble)).is_ok();
+        (bits(&ensemble, None), done)
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let (whole, done) = train(None, 99);
+    assert!(done && !train(Some(folder.path()), 5).1);
+    assert_eq!(train(Some(folder.path()), 99), (whole.clone(), true));
+    assert_ne!(whole, bits(&trained(&mutual, 3), None));
+}
+
+#[test]
 fn every_method_changes_every_network_that_it_trains_and_repeats_itself() {
     for row in rows() {
         let first = bits(&trained(&row, 3), None);

@@ -7,7 +7,7 @@ use taskweave_data::Loader;
 use taskweave_heads::Params;
 use taskweave_kernels::{Error, Named, Rng};
 
-use crate::class::{clouds, ensemble, method_of, network};
+use crate::class::{bits, clouds, ensemble, method_of, network, step, unlabeled};
 use crate::{TWO, VIEWS, batch, rows, taught};
 
 #[test]
@@ -56,6 +56,25 @@ fn missing_inputs_and_predictions_that_are_not_finite_are_refused() {
         let error = method.prepare(&mut taught(&ensemble, 9), &ensemble).unwrap_err();
         let expected = matches!(error, Error::NonFinite { .. } | Error::Parameter { .. });
         assert!(expected, "{row}: {error}");
+    }
+}
+
+#[test]
+fn no_step_of_any_method_learns_from_what_is_not_finite() {
+    for row in rows() {
+        let method = method_of(&row);
+        let ensemble = ensemble(3, method.clone().build().terms().unwrap());
+        let mut teachings = Teachings::new(&ensemble).teach(method.build()).unwrap().beside(unlabeled());
+        let params = ensemble.params().named();
+        let (name, broken) = params.iter().find(|(name, _)| name.starts_with("member.a.")).unwrap();
+        broken.var.set(&broken.var.affine(0.0, f64::NAN).unwrap()).unwrap();
+        let before = bits(&ensemble, Some("a"));
+        let mut step = step(&ensemble);
+        let error =
+            teachings.prepare(batch(&ensemble, 0), 0, 0).and_then(|batch| step.step(&batch)).unwrap_err();
+        let expected = matches!(error, Error::NonFinite { .. } | Error::Parameter { .. });
+        assert!(expected, "{row}, {name}: {error}");
+        assert_eq!(bits(&ensemble, Some("a")), before, "{row}");
     }
 }
 
