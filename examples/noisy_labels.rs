@@ -34,6 +34,9 @@ struct Arguments {
     /// Number of seeds
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=100))]
     seeds: u64,
+    /// Only the trainings of these names, as in the table; the gain of co-teaching is not judged then
+    #[arg(long, value_delimiter = ';')]
+    only: Vec<String>,
     /// Folder of the results
     #[arg(long, default_value = "runs/noisy_labels")]
     run: PathBuf,
@@ -60,6 +63,7 @@ fn run(arguments: &Arguments) -> Result<()> {
             jobs.extend((0..arguments.seeds).map(|seed| Job { noise, method, seed }));
         }
     }
+    choose(&mut jobs, &arguments.only)?;
     let steps = plan.samples.div_ceil(BATCH) as u64 * plan.epochs;
     let ticks = Ticks::new(steps * jobs.len() as u64);
     let outcomes = on_all_cores(&jobs, |job| train(job, &plan, &digits, &ticks))?;
@@ -68,6 +72,9 @@ fn run(arguments: &Arguments) -> Result<()> {
                 the last epoch, the mean of both networks where there are two; precision is the share of right labels among \
                 those that the method learns from in the end.";
     write(&arguments.run, ["Digits with wrong labels", lead], &outcomes, start)?;
+    if !arguments.only.is_empty() {
+        return Ok(());
+    }
     let of = |method: &str| mean(&outcomes, &format!("pair 45 %, {method}"), "test accuracy %");
     let gain = of("co-teaching") - of("standard");
     println!("co-teaching against standard training at pair 45 %: {gain:+.1} points");
@@ -77,10 +84,19 @@ fn run(arguments: &Arguments) -> Result<()> {
     }
 }
 
+/// Keeps the jobs of these names; all where there are none.
+fn choose(jobs: &mut Vec<Job>, names: &[String]) -> Result<()> {
+    let known: Vec<String> = jobs.iter().map(Job::name).collect();
+    if let Some(name) = names.iter().find(|name| !known.contains(name)) {
+        return Err(Error::Unknown { what: "training".into(), name: name.clone(), known });
+    }
+    jobs.retain(|job| names.is_empty() || names.contains(&job.name()));
+    Ok(())
+}
+
 fn train(job: &Job, plan: &Plan, digits: &Digits, ticks: &Ticks) -> Result<Outcome> {
     let rng = Rng::new(job.seed);
-    let name = format!("{}, {}", job.noise.0, job.method);
-    ticks.at(&name);
+    ticks.at(&job.name());
     let parts = Parts::new(digits, (job.noise.1, job.noise.2), plan, &rng)?;
     let method = method(job, plan)?;
     let ensemble = ensemble(&rng, method.clone().build().terms()?, |params| network(params, plan.width))?;
@@ -110,5 +126,5 @@ fn train(job: &Job, plan: &Plan, digits: &Digits, ticks: &Ticks) -> Result<Outco
         ("precision %", precision),
         ("seconds", history.seconds()),
     ])?;
-    Ok(Outcome { method: name, seed: job.seed, metrics, curve })
+    Ok(Outcome { method: job.name(), seed: job.seed, metrics, curve })
 }

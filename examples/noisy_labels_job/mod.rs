@@ -30,6 +30,13 @@ pub struct Job {
     pub seed: u64,
 }
 
+impl Job {
+    /// As in the table.
+    pub fn name(&self) -> String {
+        format!("{}, {}", self.noise.0, self.method)
+    }
+}
+
 pub fn method(job: &Job, plan: &Plan) -> Result<TeachingConfig> {
     let per_epoch = plan.samples.div_ceil(BATCH) as u64;
     // The share falls over the first 10 of 200 epochs in the papers.
