@@ -16,6 +16,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::{Parser, ValueEnum};
+use indicatif::{ProgressBar, ProgressDrawTarget};
 use rayon::prelude::*;
 use taskweave::prelude::*;
 
@@ -68,19 +69,27 @@ fn run(arguments: &Arguments) -> Result<()> {
         return Err(Error::parameter("splits", "at least 1", 0));
     }
     std::fs::create_dir_all(&arguments.run).map_err(|e| Error::io(&arguments.run, e))?;
+    let trainings = problems.len() as u64 * splits * Approach::ALL.len() as u64;
+    let bar = ProgressBar::with_draw_target(Some(trainings), ProgressDrawTarget::stderr());
     let mut found = Vec::new();
     for problem in &problems {
-        let outcomes: Vec<Vec<Outcome>> = (0..splits)
-            .into_par_iter()
-            .map(|split| Approach::ALL.iter().map(|approach| approach.outcome(problem, split)).collect())
-            .collect::<Result<_>>()?;
-        found.push((problem, outcomes));
+        found.push((problem, outcomes(problem, splits, &bar)?));
     }
+    bar.finish_and_clear();
     let table = page::table(&found, start.elapsed().as_secs_f64())?;
     table.write_summary(arguments.run.join("summary.json"))?;
     page::write(&found, &table, &arguments.run.join("report.html"))?;
     print!("{}", table.to_text());
     found.iter().try_for_each(|(problem, outcomes)| check(problem, outcomes))
+}
+
+/// By split, then by approach.
+fn outcomes(problem: &Problem, splits: u64, bar: &ProgressBar) -> Result<Vec<Vec<Outcome>>> {
+    let of = |split: u64| {
+        let outcome = |approach: &Approach| approach.outcome(problem, split).inspect(|_| bar.inc(1));
+        Approach::ALL.iter().map(outcome).collect()
+    };
+    (0..splits).into_par_iter().map(of).collect()
 }
 
 /// Fails where co-training has lost, or stays behind what the problem demands.
