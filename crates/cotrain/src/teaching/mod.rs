@@ -23,6 +23,9 @@
 //! [`Params::member`](taskweave_heads::Params::member) belongs to one. Each method teaches one task; other tasks of the
 //! networks are further terms and train as usual. [`Teachings`] puts the parts together.
 //!
+//! What [`Gate`](crate::gate::Gate) is to rounds, [`EarlyStopping`](crate::EarlyStopping) is to these trainings: judged by
+//! validation samples after each epoch, they end with the parameters of the best one.
+//!
 //! Networks that teach predict in evaluation mode: their choices are functions of the parameters and the batch alone.
 
 mod co_teaching;
