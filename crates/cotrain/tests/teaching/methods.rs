@@ -309,25 +309,7 @@ fn dense_tasks_are_taught_per_pixel() {
         };
         let members = Named::new(names.iter().map(member)).unwrap();
         let ensemble = Ensemble::new(&params, members, method.terms().unwrap()).unwrap();
-        let mut rng = Rng::new(1);
-        let mut image = |n: usize| {
-            let values: Vec<f32> = (0..n * 16).map(|_| rng.normal() as f32).collect();
-            Tensor::from_vec(values, (n, 1, 4, 4), &Device::Cpu).unwrap()
-        };
-        let mask = Target::new(Tensor::ones((2, 4, 4), DType::U32, &Device::Cpu).unwrap()).unwrap();
-        let batch = Batch {
-            inputs: Named::new([("image", image(2)), ("weak", image(3))]).unwrap(),
-            targets: Named::new(names.iter().map(|name| (format!("mask@{name}"), mask.clone()))).unwrap(),
-            indices: vec![0, 1],
-        };
-        let mut taught = TaughtBatch::new(batch, None, 0).unwrap();
-        // The unlabeled samples are three, which a batch alone cannot say.
-        let weak = Batch {
-            inputs: Named::new([("weak", taught.batch.inputs.remove("weak").unwrap())]).unwrap(),
-            targets: Named::default(),
-            indices: vec![0, 1, 2],
-        };
-        taught = TaughtBatch::new(taught.batch, Some(weak), 0).unwrap();
+        let mut taught = masks(names);
         method.prepare(&mut taught, &ensemble).unwrap();
         let report = ensemble.step().build().unwrap().step(&taught.batch).unwrap();
         assert!(
@@ -335,4 +317,22 @@ fn dense_tasks_are_taught_per_pixel() {
             "{row}"
         );
     }
+}
+
+/// Two images with masks for the networks, and beside them three without.
+fn masks(networks: &[&str]) -> TaughtBatch {
+    let mut rng = Rng::new(1);
+    let mut image = |n: usize| {
+        let values: Vec<f32> = (0..n * 16).map(|_| rng.normal() as f32).collect();
+        Tensor::from_vec(values, (n, 1, 4, 4), &Device::Cpu).unwrap()
+    };
+    let mask = Target::new(Tensor::ones((2, 4, 4), DType::U32, &Device::Cpu).unwrap()).unwrap();
+    let labeled = Batch {
+        inputs: Named::new([("image", image(2))]).unwrap(),
+        targets: Named::new(networks.iter().map(|name| (format!("mask@{name}"), mask.clone()))).unwrap(),
+        indices: vec![0, 1],
+    };
+    let inputs = Named::new([("weak", image(3))]).unwrap();
+    let weak = Batch { inputs, targets: Named::default(), indices: vec![0, 1, 2] };
+    TaughtBatch::new(labeled, Some(weak), 0).unwrap()
 }
