@@ -291,6 +291,27 @@ fn another_task_of_the_networks_trains_beside_every_method() {
 }
 
 #[test]
+fn networks_learn_to_know_a_sample_by_what_the_other_says_of_it() {
+    for name in ["nt_xent", "clip"] {
+        let criterion =
+            serde_json::from_str(&format!(r#"{{"name": "{name}", "temperature": 0.5}}"#)).unwrap();
+        let terms = Named::new([("match", Term::between(&["a", "b"], "class", criterion))]).unwrap();
+        let ensemble = ensemble(3, terms);
+        let mut step = ensemble.step().rng(&Rng::new(5)).build().unwrap();
+        step.set_rate(0.02).unwrap();
+        // No label is seen: the first targets only say which samples count.
+        let mut batch = unlabeled().epoch(0).next().unwrap().unwrap();
+        batch.inputs = Named::new([("x", batch.inputs.remove("weak").unwrap())]).unwrap();
+        let all = Target::new(Tensor::zeros(10, DType::U32, &Device::Cpu).unwrap()).unwrap();
+        batch.targets = Named::new([("match", all)]).unwrap();
+        let losses: Vec<f64> = (0..200).map(|_| step.step(&batch).unwrap().losses["match"]).collect();
+        let mean = |part: &[f64]| part.iter().sum::<f64>() / part.len() as f64;
+        let (first, last) = (mean(&losses[..10]), mean(&losses[190..]));
+        assert!(last < 0.8 * first, "{name}: {first} {last}");
+    }
+}
+
+#[test]
 fn dense_tasks_are_taught_per_pixel() {
     let config: taskweave_heads::NetworkConfig = serde_json::from_str(
         r#"{"view": "image", "backbone": {"channels": 1, "widths": [3]}, "heads": [["mask", {"kind": "dense", "classes": 2}]]}"#,
