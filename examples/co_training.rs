@@ -16,10 +16,11 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::{Parser, ValueEnum};
+use indicatif::{ProgressBar, ProgressDrawTarget};
 use rayon::prelude::*;
 use taskweave::prelude::*;
 
-use co_training_job::{Approach, Outcome, Problem, page, problems};
+use co_training_job::{Approach, Classical, Outcome, Problem, page, problems};
 
 /// Co-training with few labels
 #[derive(Parser)]
@@ -68,14 +69,13 @@ fn run(arguments: &Arguments) -> Result<()> {
         return Err(Error::parameter("splits", "at least 1", 0));
     }
     std::fs::create_dir_all(&arguments.run).map_err(|e| Error::io(&arguments.run, e))?;
+    let trainings = problems.len() as u64 * splits * Approach::ALL.len() as u64;
+    let bar = ProgressBar::with_draw_target(Some(trainings), ProgressDrawTarget::stderr());
     let mut found = Vec::new();
     for problem in &problems {
-        let outcomes: Vec<Vec<Outcome>> = (0..splits)
-            .into_par_iter()
-            .map(|split| Approach::ALL.iter().map(|approach| approach.outcome(problem, split)).collect())
-            .collect::<Result<_>>()?;
-        found.push((problem, outcomes));
+        found.push((problem, outcomes(problem, splits, &bar)?));
     }
+    bar.finish_and_clear();
     let table = page::table(&found, start.elapsed().as_secs_f64())?;
     table.write_summary(arguments.run.join("summary.json"))?;
     page::write(&found, &table, &arguments.run.join("report.html"))?;
@@ -83,11 +83,20 @@ fn run(arguments: &Arguments) -> Result<()> {
     found.iter().try_for_each(|(problem, outcomes)| check(problem, outcomes))
 }
 
+/// By split, then by approach.
+fn outcomes(problem: &Problem, splits: u64, bar: &ProgressBar) -> Result<Vec<Vec<Outcome>>> {
+    let of = |split: u64| {
+        let outcome = |approach: &Approach| approach.outcome(problem, split).inspect(|_| bar.inc(1));
+        Approach::ALL.iter().map(outcome).collect()
+    };
+    (0..splits).into_par_iter().map(of).collect()
+}
+
 /// Fails where co-training has lost, or stays behind what the problem demands.
 fn check(problem: &Problem, outcomes: &[Vec<Outcome>]) -> Result<()> {
-    let errors = |approach| page::errors(outcomes, approach);
+    let errors = |classical| page::errors(outcomes, Approach::Rounds(classical));
     let mean = |errors: &[f64]| errors.iter().sum::<f64>() / errors.len() as f64;
-    let (supervised, ours) = (errors(Approach::Supervised), errors(Approach::CoTrainingVote));
+    let (supervised, ours) = (errors(Classical::Supervised), errors(Classical::CoTrainingVote));
     let worse = ours.iter().zip(&supervised).filter(|(ours, start)| ours > start).count();
     // Fewer splits are a look, and no measurement.
     if outcomes.len() < 20 {

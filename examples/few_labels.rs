@@ -14,12 +14,12 @@ use std::time::Instant;
 
 use clap::Parser;
 use digits::{Digits, Outcome, Ticks, accuracy, curve, ensemble, mean, metrics, on_all_cores, write};
-use few_labels_job::{Job, Plan, judged, method, network, views, weak};
+use few_labels_job::{Job, PER_CLASS, Plan, inputs, judged, method, network};
 use taskweave::cotrain::Unit;
 use taskweave::cotrain::rate::{Cosine, RateConfig};
-use taskweave::cotrain::teaching::Lessons;
+use taskweave::cotrain::teaching::Teachings;
 use taskweave::data::dataset::class_labels;
-use taskweave::data::{Compose, SelectTasks, Subset, Views};
+use taskweave::data::{SelectTasks, Subset};
 use taskweave::prelude::*;
 
 #[global_allocator]
@@ -41,8 +41,6 @@ struct Arguments {
 
 const METHODS: [&str; 6] =
     ["supervised", "mutual learning", "deep co-training", "mean teacher", "FixMatch", "FreeMatch"];
-/// Labels of each class.
-const PER_CLASS: usize = 4;
 
 fn main() -> ExitCode {
     image_job::exit(run(&Arguments::parse()))
@@ -84,42 +82,25 @@ fn train(job: &Job, plan: &Plan, (digits, labels): (&Digits, &[u32]), ticks: &Ti
     ticks.at(job.method);
     let (labeled, others, valid) = split(labels, plan, &rng);
     let method = method(job, plan)?;
-    let terms = method.clone().build().terms()?;
-    let ensemble = ensemble(&rng, terms, |params| network(params, plan))?;
-    let mut step = ensemble
-        .step()
-        .optimizer(OptimizerConfig::Adam(Adam { lr: 2e-3, ..Adam::default() }))
-        .rng(&rng)
-        .build()?;
-    let known = Loader::builder(Arc::new(Subset::new(digits.train.clone(), labeled)?))
-        .batch_size(10 * PER_CLASS)
-        .order(Order::Shuffled)
-        .transform(Compose::new(vec![weak(), plan.size(), Box::new(ensemble.spread())]))
-        .rng(rng.fork("labeled"))
-        .build()?;
-    let views = views(job.method, plan)?;
+    let ensemble = ensemble(&rng, method.clone().build().terms()?, |params| network(params, plan))?;
+    let adam = OptimizerConfig::Adam(Adam { lr: 2e-3, ..Adam::default() });
+    let mut step = ensemble.step().optimizer(adam).rng(&rng).build()?;
+    let known = Subset::new(digits.train.clone(), labeled)?;
+    let known = inputs::labeled(known, plan, &ensemble).rng(rng.fork("labeled")).build()?;
     let unknown = SelectTasks::new(Subset::new(digits.train.clone(), others)?, &[])?;
-    let unknown = Loader::builder(Arc::new(unknown))
-        .batch_size(plan.batch)
-        .order(Order::Shuffled)
-        .last(taskweave::data::Last::Drop)
-        .transform(Views::new("image", views)?)
-        .rng(rng.fork("unlabeled"))
-        .build()?;
-    let judge = |dataset: Arc<dyn Dataset>| {
-        let transform = Compose::new(vec![plan.size(), Box::new(ensemble.spread())]);
-        Loader::builder(dataset).batch_size(500).transform(transform).build()
-    };
+    let unknown = inputs::unlabeled(unknown, plan, job.method)?.rng(rng.fork("unlabeled")).build()?;
     let judged = judged(job.method);
+    let valid = Arc::new(Subset::new(digits.train.clone(), valid)?);
     let mut trainer = Trainer::builder(unknown.clone())
         .epochs(plan.steps.div_ceil(unknown.batches() as u64))
         .rate(RateConfig::Cosine(Cosine::new(plan.steps, 0.0)?).build()?, Unit::Step)
-        .valid(judge(Arc::new(Subset::new(digits.train.clone(), valid)?))?, metrics(&judged)?)
-        .lessons(Lessons::new(&ensemble).teach(method.build())?.beside(known))
+        .valid(inputs::judging(valid, plan, &ensemble)?, metrics(&judged)?)
+        .teachings(Teachings::new(&ensemble).teach(method.build())?.beside(known))
         .callback(ticks.clone())
         .build()?;
     let history = trainer.fit(&mut step)?;
-    let error = 100.0 - accuracy(&step, &judge(digits.test.clone())?, &judged)?;
+    let test = inputs::judging(digits.test.clone(), plan, &ensemble)?;
+    let error = 100.0 - accuracy(&step, &test, &judged)?;
     let metrics = Named::new([("test error %", error), ("seconds", history.seconds())])?;
     Ok(Outcome { method: job.method.into(), seed: job.seed, metrics, curve: curve(&history) })
 }

@@ -15,11 +15,11 @@ use std::time::Instant;
 
 use clap::Parser;
 use digits::{Digits, Outcome, Ticks, accuracy, curve, ensemble, mean, metrics, on_all_cores, write};
-use noisy_labels_job::{BATCH, Job, Plan, method, network, precision};
+use noisy_labels_job::{BATCH, Job, Parts, Plan, method, network};
 use taskweave::cotrain::Unit;
 use taskweave::cotrain::rate::{Cosine, RateConfig};
-use taskweave::cotrain::teaching::Lessons;
-use taskweave::data::{Corruption, LabelNoise, Subset};
+use taskweave::cotrain::teaching::Teachings;
+use taskweave::data::Corruption;
 use taskweave::prelude::*;
 
 #[global_allocator]
@@ -34,6 +34,9 @@ struct Arguments {
     /// Number of seeds
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=100))]
     seeds: u64,
+    /// Only the trainings of these names, as in the table; the gain of co-teaching is not judged then
+    #[arg(long, value_delimiter = ';')]
+    only: Vec<String>,
     /// Folder of the results
     #[arg(long, default_value = "runs/noisy_labels")]
     run: PathBuf,
@@ -60,6 +63,7 @@ fn run(arguments: &Arguments) -> Result<()> {
             jobs.extend((0..arguments.seeds).map(|seed| Job { noise, method, seed }));
         }
     }
+    choose(&mut jobs, &arguments.only)?;
     let steps = plan.samples.div_ceil(BATCH) as u64 * plan.epochs;
     let ticks = Ticks::new(steps * jobs.len() as u64);
     let outcomes = on_all_cores(&jobs, |job| train(job, &plan, &digits, &ticks))?;
@@ -68,6 +72,9 @@ fn run(arguments: &Arguments) -> Result<()> {
                 the last epoch, the mean of both networks where there are two; precision is the share of right labels among \
                 those that the method learns from in the end.";
     write(&arguments.run, ["Digits with wrong labels", lead], &outcomes, start)?;
+    if !arguments.only.is_empty() {
+        return Ok(());
+    }
     let of = |method: &str| mean(&outcomes, &format!("pair 45 %, {method}"), "test accuracy %");
     let gain = of("co-teaching") - of("standard");
     println!("co-teaching against standard training at pair 45 %: {gain:+.1} points");
@@ -77,64 +84,47 @@ fn run(arguments: &Arguments) -> Result<()> {
     }
 }
 
+/// Keeps the jobs of these names; all where there are none.
+fn choose(jobs: &mut Vec<Job>, names: &[String]) -> Result<()> {
+    let known: Vec<String> = jobs.iter().map(Job::name).collect();
+    if let Some(name) = names.iter().find(|name| !known.contains(name)) {
+        return Err(Error::Unknown { what: "training".into(), name: name.clone(), known });
+    }
+    jobs.retain(|job| names.is_empty() || names.contains(&job.name()));
+    Ok(())
+}
+
 fn train(job: &Job, plan: &Plan, digits: &Digits, ticks: &Ticks) -> Result<Outcome> {
     let rng = Rng::new(job.seed);
-    ticks.at(&format!("{}, {}", job.noise.0, job.method));
-    let mut order: Vec<usize> = (0..digits.train.len()).collect();
-    rng.fork("split").shuffle(&mut order);
-    let valid = order.split_off(order.len() - 1000);
-    order.truncate(plan.samples);
-    let clean = Subset::new(digits.train.clone(), order)?;
-    let noisy = Arc::new(LabelNoise::new(clean.clone(), "class", job.noise.1, job.noise.2, &rng)?);
-
+    ticks.at(&job.name());
+    let parts = Parts::new(digits, (job.noise.1, job.noise.2), plan, &rng)?;
     let method = method(job, plan)?;
-    let terms = method.clone().build().terms()?;
-    let ensemble = ensemble(&rng, terms, |params| network(params, plan.width))?;
-    let mut step = ensemble
-        .step()
-        .optimizer(OptimizerConfig::Adam(Adam { lr: plan.rate, ..Adam::default() }))
-        .rng(&rng)
-        .build()?;
-    let train = Loader::builder(noisy.clone())
-        .batch_size(BATCH)
-        .order(Order::Shuffled)
-        .transform(ensemble.spread())
-        .rng(rng.fork("loader"))
-        .build()?;
+    let ensemble = ensemble(&rng, method.clone().build().terms()?, |params| network(params, plan.width))?;
+    let adam = OptimizerConfig::Adam(Adam { lr: plan.rate, ..Adam::default() });
+    let mut step = ensemble.step().optimizer(adam).rng(&rng).build()?;
+    let train = parts.training(&ensemble, &rng)?;
     let judge = |dataset: Arc<dyn Dataset>| {
         Loader::builder(dataset).batch_size(500).transform(ensemble.spread()).build()
     };
     let terms: Vec<String> =
         ensemble.terms().iter().filter(|(_, t)| t.members.len() == 1).map(|(name, _)| name.into()).collect();
+    let steps = plan.epochs * train.batches() as u64;
     let mut trainer = Trainer::builder(train.clone())
         .epochs(plan.epochs)
-        .valid(judge(Arc::new(Subset::new(digits.train.clone(), valid)?))?, metrics(&terms)?)
-        .lessons(Lessons::new(&ensemble).teach(method.clone().build())?)
-        .rate(
-            RateConfig::Cosine(Cosine::new(plan.epochs * train.batches() as u64, 0.0)?).build()?,
-            Unit::Step,
-        )
+        .valid(judge(parts.valid.clone())?, metrics(&terms)?)
+        .teachings(Teachings::new(&ensemble).teach(method.clone().build())?)
+        .rate(RateConfig::Cosine(Cosine::new(steps, 0.0)?).build()?, Unit::Step)
         .callback(ticks.clone())
         .build()?;
     let history = trainer.fit(&mut step)?;
-    let precision = precision(
-        &mut Lessons::new(&ensemble).teach(method.build())?,
-        &train,
-        (&clean, &*noisy, step.done()),
-    )?;
-    let test = accuracy(&step, &judge(digits.test.clone())?, &terms)?;
+    let mut teachings = Teachings::new(&ensemble).teach(method.build())?;
+    let precision = parts.precision(&mut teachings, &train, step.done())?;
     let curve = curve(&history);
-    let valid = curve.last().map_or(0.0, |(_, accuracy)| *accuracy);
-    let metrics = [
-        ("test accuracy %", test),
-        ("validation accuracy %", valid),
+    let metrics = Named::new([
+        ("test accuracy %", accuracy(&step, &judge(digits.test.clone())?, &terms)?),
+        ("validation accuracy %", curve.last().map_or(0.0, |(_, accuracy)| *accuracy)),
         ("precision %", precision),
         ("seconds", history.seconds()),
-    ];
-    Ok(Outcome {
-        method: format!("{}, {}", job.noise.0, job.method),
-        seed: job.seed,
-        metrics: Named::new(metrics)?,
-        curve,
-    })
+    ])?;
+    Ok(Outcome { method: job.name(), seed: job.seed, metrics, curve })
 }

@@ -5,7 +5,8 @@ use std::path::Path;
 use taskweave::cotrain::report::{Report, Table};
 use taskweave::prelude::*;
 
-use super::{Approach, Outcome, Problem};
+use super::{Approach, Classical, Outcome, Problem};
+use crate::view_pair::Way;
 
 /// The outcomes of a problem: by split, then by approach.
 type Found<'a> = [(&'a Problem, Vec<Vec<Outcome>>)];
@@ -23,7 +24,7 @@ pub fn table(found: &Found<'_>, seconds: f64) -> Result<Table> {
         for approach in Approach::ALL {
             let errors = errors(outcomes, approach);
             let starts: Vec<f64> = of(outcomes, approach)
-                .zip(of(outcomes, Approach::Networks))
+                .zip(of(outcomes, Approach::Networks(Way::Supervised)))
                 .map(|(outcome, networks)| outcome.start.unwrap_or(networks.error))
                 .collect();
             let worse =
@@ -38,7 +39,7 @@ pub fn table(found: &Found<'_>, seconds: f64) -> Result<Table> {
             if !precision.is_empty() {
                 metrics.insert("right guesses %", precision)?;
             }
-            if approach == Approach::CoTrainingGate {
+            if approach == Approach::Rounds(Classical::CoTrainingGate) {
                 let returned: usize = of(outcomes, approach).map(|outcome| outcome.returned).sum();
                 metrics.insert("draws set back", vec![returned as f64])?;
             }
@@ -63,9 +64,9 @@ pub fn write(found: &Found<'_>, table: &Table, path: &Path) -> Result<()> {
         )
         .table(table);
     for (problem, outcomes) in found {
-        for approach in [Approach::CoTraining, Approach::CoTrainingVote, Approach::CoTrainingGate] {
-            if let Some(outcome) = of(outcomes, approach).next() {
-                let name = format!("{}, {}, split 0", problem.name, approach.name());
+        for classical in [Classical::CoTraining, Classical::CoTrainingVote, Classical::CoTrainingGate] {
+            if let Some(outcome) = of(outcomes, Approach::Rounds(classical)).next() {
+                let name = format!("{}, {}, split 0", problem.name, classical.name());
                 page = outcome.history.panels(page, &name)?;
             }
         }

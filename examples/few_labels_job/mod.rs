@@ -1,6 +1,6 @@
 //! What is trained in the `few_labels` example: methods, the network, and what it sees.
 
-mod inputs;
+pub mod inputs;
 mod method;
 
 use candle_core::Tensor;
@@ -10,8 +10,10 @@ use taskweave::prelude::*;
 
 use crate::digits::Halve;
 
-pub use inputs::{views, weak};
 pub use method::{judged, method};
+
+/// Labels of each class.
+pub const PER_CLASS: usize = 4;
 
 /// Sizes of a run.
 pub struct Plan {

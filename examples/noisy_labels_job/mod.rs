@@ -1,12 +1,16 @@
-//! What is trained in the `noisy_labels` example: methods, the network, and how well a method selects.
+//! What is trained in the `noisy_labels` example: samples, methods, the network.
 
-use candle_core::{DType, Tensor};
+mod parts;
+
+use candle_core::Tensor;
 use serde_json::json;
-use taskweave::cotrain::teaching::{Lessons, TeachingConfig};
+use taskweave::cotrain::teaching::TeachingConfig;
 use taskweave::data::Corruption;
 use taskweave::heads::{Classification, Linear};
 use taskweave::kernels::ops::Activation;
 use taskweave::prelude::*;
+
+pub use parts::Parts;
 
 /// Sizes of a run.
 pub struct Plan {
@@ -24,6 +28,13 @@ pub struct Job {
     pub noise: (&'static str, Corruption, f64),
     pub method: &'static str,
     pub seed: u64,
+}
+
+impl Job {
+    /// As in the table.
+    pub fn name(&self) -> String {
+        format!("{}, {}", self.noise.0, self.method)
+    }
 }
 
 pub fn method(job: &Job, plan: &Plan) -> Result<TeachingConfig> {
@@ -52,28 +63,4 @@ pub fn network(params: &Params, width: usize) -> Result<Network> {
     let head = Classification::new(&params.task("class"), trunk.features(), 10)?;
     let heads = Named::new([("class", Box::new(head) as Box<dyn Stage>)])?;
     Ok(Network::new(Box::new(HardSharing::new("image", trunk)), heads))
-}
-
-/// The share of right labels among those that are learned from after the last step, in percent.
-pub fn precision<D: Dataset>(
-    lessons: &mut Lessons,
-    train: &Loader,
-    (clean, noisy, step): (&D, &dyn Dataset, u64),
-) -> Result<f64> {
-    let (mut right, mut total) = (0.0, 0.0);
-    for batch in train.epoch(0) {
-        let batch = lessons.prepare(batch?, step, 0)?;
-        let class = |dataset: &dyn Dataset, index: usize| -> Result<u32> {
-            Ok(dataset.get(index)?.targets.require("task", "class")?.value().to_scalar()?)
-        };
-        let Some(target) = batch.targets.get("class@a") else { continue };
-        for (index, weight) in
-            batch.indices.iter().zip(target.weight().to_dtype(DType::F64)?.to_vec1::<f64>()?)
-        {
-            let counts = f64::from(u8::from(weight > 0.0));
-            total += counts;
-            right += if class(clean, *index)? == class(noisy, *index)? { counts } else { 0.0 };
-        }
-    }
-    Ok(100.0 * right / f64::max(total, 1.0))
 }

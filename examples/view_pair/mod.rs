@@ -8,7 +8,7 @@ use std::sync::Arc;
 use candle_core::{DType, Device, Tensor};
 use serde_json::json;
 use taskweave::cotrain::rate::{Cosine, RateConfig};
-use taskweave::cotrain::teaching::{Lessons, Teaching, TeachingConfig};
+use taskweave::cotrain::teaching::{Teaching, TeachingConfig, Teachings};
 use taskweave::cotrain::{Ensemble, History, Unit};
 use taskweave::heads::Classification;
 use taskweave::kernels::ops::softmax;
@@ -73,12 +73,12 @@ impl Pair {
             .transform(ensemble.spread())
             .rng(rng.fork("loader"))
             .build()?;
-        let lessons = Lessons::new(&ensemble);
-        let lessons = methods.into_iter().try_fold(lessons, Lessons::teach)?;
+        let teachings = Teachings::new(&ensemble);
+        let teachings = methods.into_iter().try_fold(teachings, Teachings::teach)?;
         let mut trainer = Trainer::builder(train)
             .epochs(self.epochs)
             .rate(RateConfig::Cosine(Cosine::new(steps, 0.0)?).build()?, Unit::Step)
-            .lessons(lessons);
+            .teachings(teachings);
         if let Some(valid) = valid {
             let valid = Loader::builder(valid).batch_size(500).transform(ensemble.spread()).build()?;
             trainer = trainer.valid(valid, self.metrics()?);

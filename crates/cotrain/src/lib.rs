@@ -16,6 +16,7 @@ pub mod pool;
 pub mod protocol;
 mod range;
 pub mod rate;
+mod remembers;
 pub mod report;
 mod run;
 mod sampling;

@@ -90,6 +90,8 @@ fn rows() -> Vec<Row> {
         row(r#"{"name": "pairwise_kl", "teachers": "trained"}"#, &three, &none),
         row(r#"{"name": "cross_pseudo"}"#, &two, &none),
         row(r#"{"name": "cross_pseudo"}"#, &three, &none),
+        row(r#"{"name": "nt_xent"}"#, &wave(&[3, 2, 5]), &none),
+        row(r#"{"name": "clip", "temperature": 1.5}"#, &wave(&[3, 2, 5]), &none),
         row(r#"{"name": "dice"}"#, &dense, &dense_labels),
         row(r#"{"name": "dice", "smooth": 0.3}"#, &dense, &dense_soft),
     ]
@@ -146,7 +148,8 @@ fn each_sample_has_its_own_loss_in_the_dtype_of_the_prediction() {
         for (i, loss) in numbers(&together).iter().enumerate() {
             let alone = Target::new(row.target.narrow(0, i, 1).unwrap()).unwrap();
             let alone = row.criterion().losses(&row.prediction.narrow(0, i, 1).unwrap(), &alone).unwrap();
-            assert!((numbers(&alone)[0] - loss).abs() < 1e-14, "{} [{i}]", row.config);
+            let same = (numbers(&alone)[0] - loss).abs() < 1e-14;
+            assert_ne!(same, row.criterion().compares_samples(), "{} [{i}]", row.config);
             assert!((numbers(&single)[i] - loss).abs() < 1e-5 * (1.0 + loss.abs()), "{} [{i}]", row.config);
         }
     }
@@ -156,7 +159,11 @@ fn each_sample_has_its_own_loss_in_the_dtype_of_the_prediction() {
 fn a_sample_of_weight_zero_counts_for_nothing_whatever_it_holds() {
     let weight = Tensor::new(&[1f64, 0.0, 2.0], &Device::Cpu).unwrap();
     for mut row in rows() {
-        let clean = row.gradient(&row.prediction, &ones());
+        let part = |x: &Tensor, i| x.narrow(0, i, 1).unwrap();
+        let others = |x: &Tensor| Tensor::cat(&[part(x, 0), part(x, 2)], 0).unwrap();
+        let (prediction, target) = (others(&row.prediction), others(&row.target));
+        let rest = Row { config: row.config, prediction, target };
+        let clean = rest.gradient(&rest.prediction, &ones().narrow(0, 0, 2).unwrap());
         let per_sample = row.prediction.elem_count() / 3;
         let mut values = row.prediction();
         values[per_sample..2 * per_sample].fill(f64::NAN);
@@ -164,14 +171,13 @@ fn a_sample_of_weight_zero_counts_for_nothing_whatever_it_holds() {
             DType::U32 => row.target.ones_like().unwrap().affine(9e3, 0.0).unwrap(),
             _ => (row.target.ones_like().unwrap() * f64::NAN).unwrap(),
         };
-        let part = |x: &Tensor, i| x.narrow(0, i, 1).unwrap();
         let target = [part(&row.target, 0), part(&garbage, 1), part(&row.target, 2)];
         row.target = Tensor::cat(&target, 0).unwrap();
         let prediction = Var::from_tensor(&row.reshaped(&values)).unwrap();
         let gradient = row.gradient(&prediction, &weight);
         assert!(numbers(&part(&gradient, 1)).iter().all(|g| *g == 0.0), "{}: {gradient}", row.config);
-        for i in [0, 2] {
-            let (found, expected) = (numbers(&part(&gradient, i)), numbers(&part(&clean, i)));
+        for (place, i) in [0, 2].into_iter().enumerate() {
+            let (found, expected) = (numbers(&part(&gradient, i)), numbers(&part(&clean, place)));
             assert!(found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-14), "{}", row.config);
         }
         let target = Target::weighted(row.target.clone(), weight.clone()).unwrap();
@@ -216,7 +222,7 @@ fn what_does_not_fit_is_a_typed_error() {
 
 #[test]
 fn a_target_of_the_wrong_dtype_is_a_typed_error() {
-    let any = ["dice", "jensen_shannon", "pairwise_kl", "cross_pseudo"];
+    let any = ["dice", "jensen_shannon", "pairwise_kl", "cross_pseudo", "nt_xent", "clip"];
     for row in rows().iter().filter(|row| !any.iter().any(|name| row.config.contains(name))) {
         let other = if row.target.dtype().is_float() { DType::U32 } else { DType::F32 };
         let target = Target::new(row.target.to_dtype(other).unwrap()).unwrap();
@@ -248,6 +254,8 @@ fn parameters_out_of_range_are_refused_by_name() {
         (r#"{"name": "huber", "delta": 0}"#, "delta"),
         (r#"{"name": "smooth_l1", "beta": -1}"#, "beta"),
         (r#"{"name": "dice", "smooth": 0}"#, "smooth"),
+        (r#"{"name": "nt_xent", "temperature": 0}"#, "temperature"),
+        (r#"{"name": "clip", "temperature": -1}"#, "temperature"),
     ] {
         let error = serde_json::from_str::<CriterionConfig>(config).unwrap_err().to_string();
         assert!(error.starts_with(name), "{config}: {error}");

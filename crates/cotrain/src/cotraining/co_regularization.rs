@@ -11,12 +11,13 @@
 //! Reference: Sindhwani, Niyogi and Belkin, "A Co-Regularization Approach to Semi-supervised Learning with Multiple Views",
 //! ICML workshop on learning with multiple views 2005.
 
-use taskweave_kernels::{Error, Named, Result, State, Stateful};
+use taskweave_kernels::{Error, Named, Result};
 
 use super::soft::{check_weight, settled};
 use super::{Method, Room, Team, Turn, require_views};
 use crate::learner::{Answers, Lesson, Matrix};
 use crate::pool::Pool;
+use crate::remembers::remembers;
 
 /// Co-regularization; with classes, every learner has one value per class.
 ///
@@ -90,16 +91,7 @@ impl Method for CoRegularization {
     }
 }
 
-impl Stateful for CoRegularization {
-    fn save(&self) -> Result<State> {
-        State::of(&self.before)
-    }
-
-    fn restore(&mut self, state: &State) -> Result<()> {
-        self.before = state.read("CoRegularization")?;
-        Ok(())
-    }
-}
+remembers!(CoRegularization, before);
 
 fn mean(predictions: &Named<Matrix>) -> Result<Matrix> {
     let first = predictions.values().next();

@@ -9,11 +9,12 @@
 //! as in common code.
 //! Reference: Zhou and Li, "Semi-Supervised Regression with Co-Training", IJCAI 2005, table 1.
 
-use taskweave_kernels::{Error, Result, State, Stateful};
+use taskweave_kernels::{Error, Result};
 
 use super::{Method, Room, Team, Turn};
 use crate::learner::{Answers, Lesson, Matrix, nearest};
 use crate::pool::{Pool, Proposal};
+use crate::stateless::stateless;
 
 /// Co-training of two regressors.
 ///
@@ -118,16 +119,8 @@ impl Method for Coreg {
     }
 }
 
-/// All that changes is in the pool.
-impl Stateful for Coreg {
-    fn save(&self) -> Result<State> {
-        State::of(&())
-    }
-
-    fn restore(&mut self, state: &State) -> Result<()> {
-        state.read("Coreg")
-    }
-}
+// All that changes is in the pool.
+stateless!(Coreg);
 
 fn error(said: &Matrix, targets: &[f64]) -> f64 {
     said.values().iter().zip(targets).map(|(said, target)| (said - target).powi(2)).sum()

@@ -8,12 +8,13 @@
 //! better one; the mixture that fits best need not be that of the classes.
 //! Reference: Nigam et al., "Text Classification from Labeled and Unlabeled Documents using EM", Machine Learning 39, 2000.
 
-use taskweave_kernels::{Error, Result, State, Stateful};
+use taskweave_kernels::{Error, Result};
 
 use super::soft::{check_weight, lesson, settled};
 use super::{Method, Room, Team, Turn, require_classes};
 use crate::learner::Lesson;
 use crate::pool::Pool;
+use crate::remembers::remembers;
 
 /// Expectation maximization of one learner.
 ///
@@ -63,13 +64,4 @@ impl Method for Em {
     }
 }
 
-impl Stateful for Em {
-    fn save(&self) -> Result<State> {
-        State::of(&self.before)
-    }
-
-    fn restore(&mut self, state: &State) -> Result<()> {
-        self.before = state.read("Em")?;
-        Ok(())
-    }
-}
+remembers!(Em, before);

@@ -100,3 +100,25 @@ impl Listener for RoundProgress {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Rounds;
+    use super::*;
+
+    #[test]
+    fn the_bar_stands_where_the_session_does() {
+        let mut progress = RoundProgress::new("split 0");
+        progress.on_start(3, 30).unwrap();
+        assert_eq!((progress.bar.position(), progress.bar.length()), (3, Some(30)));
+        let text = r#"{"rounds": [{"round": 7, "labeled": 12, "pseudo": 28, "unlabeled": 748, "precision": null,
+            "agreement": [], "scores": [], "decision": null}], "returned_to": null}"#;
+        let rounds: Rounds = serde_json::from_str(text).unwrap();
+        progress.on_round(&rounds.rounds[0]).unwrap();
+        assert_eq!(progress.bar.position(), 7);
+        assert_eq!(progress.bar.message(), "40 labeled  748 unlabeled");
+        assert!(!progress.bar.is_finished());
+        progress.on_end().unwrap();
+        assert!(progress.bar.is_finished());
+    }
+}

@@ -8,18 +8,20 @@
 //! Together the three say the class of the majority. Cost: one prediction of all samples and one lesson per learner and
 //! round. The pool holds for each learner the Lᵢ of its last lesson. Guarantees: Lᵢ is drawn anew in each round, so that an
 //! early error is not kept.
-//! Variants: where j and k agree on no labeled sample, eᵢ = ½, and nothing is accepted.
+//! Variants: where j and k agree on no labeled sample, eᵢ = ½, and nothing is accepted. Errors are counts over counts here, so
+//! that no rounding moves a floor or a comparison.
 //! Reference: Zhou and Li, "Tri-Training: Exploiting Unlabeled Data Using Three Classifiers", TKDE 17, 2005, figure 1,
 //! <https://doi.org/10.1109/TKDE.2005.186>.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use taskweave_kernels::{Error, Named, Result, Rng, State, Stateful};
+use taskweave_kernels::{Error, Named, Result, Rng};
 
 use super::{Method, Room, Team, Turn, require_classes, vote};
 use crate::learner::{Answers, Lesson, Matrix};
 use crate::pool::{Pool, Proposal};
+use crate::remembers::remembers;
 
 /// Tri-training; no parameters. The three learners may see one view or several.
 ///
@@ -31,15 +33,23 @@ pub struct TriTraining {
 }
 
 /// What is remembered of a learner's last lesson.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 struct Student {
-    error: f64,
-    size: f64,
+    error: Share,
+    size: usize,
 }
 
-impl Default for Student {
+/// A share of samples: so many of so many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Share {
+    wrong: usize,
+    of: usize,
+}
+
+impl Default for Share {
+    /// A half.
     fn default() -> Self {
-        Self { error: 0.5, size: 0.0 }
+        Self { wrong: 1, of: 2 }
     }
 }
 
@@ -94,40 +104,39 @@ impl Method for TriTraining {
 
 impl Student {
     /// What is accepted of that which the other two have to teach: all or some of it, or nothing.
-    fn consider(&mut self, error: f64, mut offer: Vec<Proposal>, rng: &Rng) -> Option<Vec<Proposal>> {
-        if error >= self.error || offer.is_empty() {
+    fn consider(&mut self, error: Share, mut offer: Vec<Proposal>, rng: &Rng) -> Option<Vec<Proposal>> {
+        // Over the common denominator of both errors.
+        let (now, before) = (error.over(self.error), self.error.over(error));
+        if now >= before || offer.is_empty() {
             return None;
         }
-        let needed = error / (self.error - error);
-        if self.size == 0.0 {
-            self.size = (needed + 1.0).floor();
+        if self.size == 0 {
+            self.size = (now / (before - now) + 1) as usize;
         }
-        let size = offer.len() as f64;
-        if self.size >= size {
+        if self.size >= offer.len() {
             return None;
         }
-        if error * size >= self.error * self.size {
-            if self.size <= needed {
+        let allowed = before * self.size as u128;
+        if now * offer.len() as u128 >= allowed {
+            if self.size as u128 * (before - now) <= now {
                 return None;
             }
             rng.fork("subsample").shuffle(&mut offer);
-            offer.truncate((self.error * self.size / error - 1.0).ceil() as usize);
+            offer.truncate((allowed.div_ceil(now) - 1) as usize);
         }
-        (self.error, self.size) = (error, offer.len() as f64);
+        (self.error, self.size) = (error, offer.len());
         Some(offer)
     }
 }
 
-impl Stateful for TriTraining {
-    fn save(&self) -> Result<State> {
-        State::of(&self.students)
-    }
-
-    fn restore(&mut self, state: &State) -> Result<()> {
-        self.students = state.read("TriTraining")?;
-        Ok(())
+impl Share {
+    /// Its numerator where the denominator is the product of both.
+    fn over(self, other: Self) -> u128 {
+        self.wrong as u128 * other.of as u128
     }
 }
+
+remembers!(TriTraining, students);
 
 /// The samples on which the two learners other than the one at `place` agree, as what they propose together.
 fn agreed(said: &Named<Matrix>, place: usize, samples: &[usize]) -> Result<Vec<Proposal>> {
@@ -143,9 +152,9 @@ fn agreed(said: &Named<Matrix>, place: usize, samples: &[usize]) -> Result<Vec<P
 }
 
 /// The share of the labeled samples that have been proposed wrongly; ½ where none has been proposed.
-fn error(proposed: &[Proposal], labeled: &BTreeMap<usize, f64>) -> f64 {
+fn error(proposed: &[Proposal], labeled: &BTreeMap<usize, f64>) -> Share {
     let wrong = proposed.iter().filter(|one| labeled.get(&one.sample) != Some(&one.label)).count();
-    if proposed.is_empty() { 0.5 } else { wrong as f64 / proposed.len() as f64 }
+    if proposed.is_empty() { Share::default() } else { Share { wrong, of: proposed.len() } }
 }
 
 #[cfg(test)]
@@ -160,14 +169,33 @@ mod tests {
     #[test]
     fn a_student_accepts_while_the_expected_number_of_errors_falls() {
         let mut student = Student::default();
-        let mut accepted =
-            |error: f64, n: usize| student.consider(error, offer(n), &Rng::new(0)).map(|taken| taken.len());
+        let mut accepted = |wrong, of, n| {
+            student.consider(Share { wrong, of }, offer(n), &Rng::new(0)).map(|taken| taken.len())
+        };
         // l' = ⌊0.1 / 0.4 + 1⌋ = 1; 0.1 · 20 ≥ 0.5 · 1, and 1 > 0.25: ⌈0.5 / 0.1 − 1⌉ = 4 of them.
-        assert_eq!(accepted(0.1, 20), Some(4));
-        assert_eq!(accepted(0.1, 20), None, "the error has not fallen");
-        assert_eq!(accepted(0.05, 7), Some(7), "0.05 · 7 < 0.1 · 4");
-        assert_eq!(accepted(0.04, 7), None, "no more samples than before");
-        assert_eq!(accepted(0.0, 8), Some(8));
-        assert_eq!(accepted(0.0, 99), None, "an error of 0 cannot fall");
+        assert_eq!(accepted(1, 10, 20), Some(4));
+        assert_eq!(accepted(1, 10, 20), None, "the error has not fallen");
+        assert_eq!(accepted(1, 20, 7), Some(7), "0.05 · 7 < 0.1 · 4");
+        assert_eq!(accepted(1, 25, 7), None, "no more samples than before");
+        assert_eq!(accepted(0, 25, 8), Some(8));
+        assert_eq!(accepted(0, 25, 99), None, "an error of 0 cannot fall");
+    }
+
+    #[test]
+    fn no_rounding_moves_the_size_that_a_student_starts_from() {
+        // l' = ⌊(3/7) / (1/14) + 1⌋ = 7; in f64 the quotient is a hair below 6.
+        let first = |wrong, of, n| {
+            let mut student = Student::default();
+            student.consider(Share { wrong, of }, offer(n), &Rng::new(0)).map(|taken| taken.len())
+        };
+        assert_eq!(first(3, 7, 7), None, "no more than l'");
+        assert_eq!(first(3, 7, 8), Some(8), "3/7 · 8 < ½ · 7");
+        // 3/7 · 9 ≥ ½ · 7, and 7 > 6: ⌈3.5 / (3/7) − 1⌉ = ⌈49/6⌉ − 1 = 8.
+        assert_eq!(first(3, 7, 9), Some(8));
+        // For every error n / (2n + 1) the quotient is 2n.
+        for n in 1..200 {
+            assert_eq!(first(n, 2 * n + 1, 2 * n + 1), None, "{n}");
+            assert!(first(n, 2 * n + 1, 2 * n + 2).is_some(), "{n}");
+        }
     }
 }

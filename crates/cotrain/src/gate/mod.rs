@@ -67,6 +67,7 @@ pub enum Verdict {
 /// let gate = Gate::validation([(0, 1.0), (1, 0.0)])?.tolerance(0.0)?.patience(3);
 /// assert!(Gate::validation([]).is_err());
 /// assert!(Gate::unlabeled(1).is_err());
+/// assert!(Gate::either([(0, 1.0)], 1).is_ok() && Gate::either([], 1).is_err());
 /// # Ok::<(), taskweave_kernels::Error>(())
 /// ```
 #[derive(Debug, Clone)]
@@ -117,6 +118,18 @@ impl Gate {
         match folds >= 2 {
             true => Ok(Self::of(Evidence::Unlabeled { folds })),
             false => Err(Error::parameter("folds", "at least 2", folds)),
+        }
+    }
+
+    /// Judges by validation samples where there are any, else as [`Gate::unlabeled`].
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] for no sample and fewer than two folds.
+    pub fn either(samples: impl IntoIterator<Item = (usize, f64)>, folds: usize) -> Result<Self> {
+        let mut samples = samples.into_iter().peekable();
+        match samples.peek() {
+            Some(_) => Self::validation(samples),
+            None => Self::unlabeled(folds),
         }
     }
 

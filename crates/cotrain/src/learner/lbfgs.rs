@@ -11,6 +11,9 @@ use taskweave_kernels::{Error, Result};
 const MEMORY: usize = 10;
 const ITERATIONS: usize = 2000;
 
+/// Changes of point and gradient, the oldest first.
+type Changes = VecDeque<(Vec<f64>, Vec<f64>)>;
+
 /// The minimum of a function that returns its value and gradient, from a starting point, to a gradient of no element
 /// above `tolerance`.
 ///
@@ -18,50 +21,70 @@ const ITERATIONS: usize = 2000;
 /// Those of the function; [`Error::NotConverged`] where the tolerance is not met, unless rounding leaves nothing to gain.
 pub(super) fn minimum(
     method: &str,
-    mut x: Vec<f64>,
+    start: Vec<f64>,
     tolerance: f64,
     f: impl Fn(&[f64]) -> Result<(f64, Vec<f64>)>,
 ) -> Result<Vec<f64>> {
-    let (mut value, mut gradient) = f(&x)?;
-    let mut changes: VecDeque<(Vec<f64>, Vec<f64>)> = VecDeque::new();
+    let (value, gradient) = f(&start)?;
+    let mut at = Point { x: start, value, gradient };
+    let mut changes = Changes::new();
     for _ in 0..ITERATIONS {
-        if largest(&gradient) <= tolerance {
-            return Ok(x);
+        if largest(&at.gradient) <= tolerance {
+            return Ok(at.x);
         }
-        let direction = direction(&gradient, &changes);
-        let slope = dot(&gradient, &direction);
-        let mut step = if changes.is_empty() { (1.0 / largest(&gradient)).min(1.0) } else { 1.0 };
-        let next = loop {
-            let point: Vec<f64> = x.iter().zip(&direction).map(|(x, d)| x + step * d).collect();
-            let (at, slopes) = f(&point)?;
-            if at.is_finite() && at <= value + 1e-4 * step * slope {
-                break Some((point, at, slopes));
-            }
-            step *= 0.5;
-            if step < 1e-12 {
-                break None;
-            }
-        };
-        let Some((point, at, slopes)) = next else {
-            return match largest(&gradient) <= 1e3 * tolerance {
-                true => Ok(x),
-                false => Err(not_converged(method, &gradient)),
+        let step = if changes.is_empty() { (1.0 / largest(&at.gradient)).min(1.0) } else { 1.0 };
+        let Some(next) = at.below(&direction(&at.gradient, &changes), step, &f)? else {
+            return match largest(&at.gradient) <= 1e3 * tolerance {
+                true => Ok(at.x),
+                false => Err(not_converged(method, &at.gradient)),
             };
         };
-        let moved = difference(&point, &x);
-        let turned = difference(&slopes, &gradient);
-        if dot(&moved, &turned) > 1e-12 * dot(&turned, &turned) {
-            changes.push_back((moved, turned));
-            if changes.len() > MEMORY {
-                changes.pop_front();
-            }
-        }
-        (x, value, gradient) = (point, at, slopes);
+        remember(&mut changes, difference(&next.x, &at.x), difference(&next.gradient, &at.gradient));
+        at = next;
     }
-    Err(not_converged(method, &gradient))
+    Err(not_converged(method, &at.gradient))
 }
 
-fn direction(gradient: &[f64], changes: &VecDeque<(Vec<f64>, Vec<f64>)>) -> Vec<f64> {
+/// A point, and what the function says there.
+struct Point {
+    x: Vec<f64>,
+    value: f64,
+    gradient: Vec<f64>,
+}
+
+impl Point {
+    /// The first point along a direction that is as much lower as the slope promises, the step being halved; nothing where
+    /// there is none.
+    fn below(
+        &self,
+        direction: &[f64],
+        mut step: f64,
+        f: impl Fn(&[f64]) -> Result<(f64, Vec<f64>)>,
+    ) -> Result<Option<Self>> {
+        let slope = dot(&self.gradient, direction);
+        while step >= 1e-12 {
+            let x: Vec<f64> = self.x.iter().zip(direction).map(|(x, d)| x + step * d).collect();
+            let (value, gradient) = f(&x)?;
+            if value.is_finite() && value <= self.value + 1e-4 * step * slope {
+                return Ok(Some(Self { x, value, gradient }));
+            }
+            step *= 0.5;
+        }
+        Ok(None)
+    }
+}
+
+/// Keeps a change along which the function curves upwards, and no more than [`MEMORY`] of them.
+fn remember(changes: &mut Changes, moved: Vec<f64>, turned: Vec<f64>) {
+    if dot(&moved, &turned) > 1e-12 * dot(&turned, &turned) {
+        changes.push_back((moved, turned));
+        if changes.len() > MEMORY {
+            changes.pop_front();
+        }
+    }
+}
+
+fn direction(gradient: &[f64], changes: &Changes) -> Vec<f64> {
     let mut q: Vec<f64> = gradient.iter().map(|g| -g).collect();
     let mut shares = Vec::with_capacity(changes.len());
     for (moved, turned) in changes.iter().rev() {

@@ -11,6 +11,7 @@
 mod conflict;
 mod quota;
 mod samples;
+mod saved;
 
 pub use conflict::{Conflict, Proposal};
 pub use quota::Quota;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use taskweave_kernels::{Error, Result, Rng, State, Stateful};
+use taskweave_kernels::{Error, Result, Rng};
 
 use super::Proposal;
 use crate::learner::{Answers, Lesson};
@@ -47,11 +47,11 @@ pub struct PseudoLabel {
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Pool {
-    answers: Answers,
-    labeled: BTreeMap<usize, f64>,
-    pseudo: BTreeMap<usize, Vec<PseudoLabel>>,
-    unlabeled: BTreeSet<usize>,
-    window: Vec<usize>,
+    pub(super) answers: Answers,
+    pub(super) labeled: BTreeMap<usize, f64>,
+    pub(super) pseudo: BTreeMap<usize, Vec<PseudoLabel>>,
+    pub(super) unlabeled: BTreeSet<usize>,
+    pub(super) window: Vec<usize>,
 }
 
 impl Pool {
@@ -252,25 +252,10 @@ impl PseudoLabel {
     pub fn is_for(&self, learner: &str) -> bool {
         self.to.as_deref().is_none_or(|to| to == learner)
     }
-}
 
-/// A saved pool fits one with the same given labels and the same samples without.
-impl Stateful for Pool {
-    fn save(&self) -> Result<State> {
-        State::of(self)
-    }
-
-    fn restore(&mut self, state: &State) -> Result<()> {
-        let saved: Self = state.read("Pool")?;
-        let same = saved.answers == self.answers && saved.labeled == self.labeled;
-        let apart = saved.pseudo.iter().all(|(sample, guesses)| {
-            !guesses.is_empty() && !saved.unlabeled.contains(sample) && !saved.labeled.contains_key(sample)
-        });
-        if !same || !apart || saved.without_given_label() != self.without_given_label() {
-            return Err(Error::state("Pool", "the pool of the same samples and labels", "another one"));
-        }
-        *self = saved;
-        Ok(())
+    /// Whether some learner would learn from both.
+    pub(super) fn meets(&self, other: &Self) -> bool {
+        self.to.is_none() || other.to.is_none() || self.to == other.to
     }
 }
 
@@ -340,16 +325,6 @@ mod tests {
         assert_eq!(pool.lesson("a").unwrap().samples(), [0, 1, 4]);
         assert_eq!(pool.lesson("b").unwrap().samples(), [0, 1, 3]);
         assert!(pool.is_new("a", 2) && !pool.is_new("b", 2));
-    }
-
-    #[test]
-    fn a_saved_pool_with_a_sample_in_two_sets_is_refused() {
-        let mut pool = Pool::new(Answers::Classes(2), [(0, 0.0), (1, 1.0)], 2..6).unwrap();
-        pool.add(&[guess(2, 0.0)], 1, None).unwrap();
-        let mut twice = pool.clone();
-        twice.unlabeled.insert(2);
-        assert!(matches!(pool.restore(&twice.save().unwrap()), Err(Error::State { .. })));
-        pool.restore(&pool.save().unwrap()).unwrap();
     }
 
     proptest! {

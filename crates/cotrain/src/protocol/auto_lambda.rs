@@ -18,11 +18,12 @@ use serde::{Deserialize, Serialize};
 use taskweave_data::Last;
 use taskweave_kernels::autograd::Gradient;
 use taskweave_kernels::optim::clip_norm;
-use taskweave_kernels::{Error, Named, Result, State, Stateful};
+use taskweave_kernels::{Error, Named, Result};
 
 use super::trained::Trained;
 use super::{Batches, Needs, Protocol};
 use crate::range;
+use crate::remembers::remembers;
 use crate::{Heads, Part, Step, StepReport};
 
 const NAME: &str = "auto_lambda";
@@ -164,16 +165,7 @@ impl Protocol for AutoLambda {
     }
 }
 
-impl Stateful for AutoLambda {
-    fn save(&self) -> Result<State> {
-        State::of(&self.weights)
-    }
-
-    fn restore(&mut self, state: &State) -> Result<()> {
-        self.weights = state.read(NAME)?;
-        Ok(())
-    }
-}
+remembers!(AutoLambda, weights);
 
 #[cfg(test)]
 mod tests {

@@ -21,7 +21,7 @@
 use serde::{Deserialize, Serialize};
 use taskweave_data::Last;
 use taskweave_kernels::autograd::Gradient;
-use taskweave_kernels::{Error, Named, Result, State, Stateful};
+use taskweave_kernels::{Error, Named, Result};
 use taskweave_loss::weighting::{Normalize, barrier_weights};
 use taskweave_loss::{Gramian, Jacobian};
 
@@ -29,6 +29,7 @@ use super::shares::same_tasks;
 use super::trained::{Trained, through_softmax};
 use super::{Batches, Needs, Protocol};
 use crate::range;
+use crate::remembers::remembers;
 use crate::{Heads, Over, Part, Step, StepReport, Weighed};
 
 const NAME: &str = "forum";
@@ -246,16 +247,7 @@ impl Protocol for Forum {
     }
 }
 
-impl Stateful for Forum {
-    fn save(&self) -> Result<State> {
-        State::of(&self.seen)
-    }
-
-    fn restore(&mut self, state: &State) -> Result<()> {
-        self.seen = state.read(NAME)?;
-        Ok(())
-    }
-}
+remembers!(Forum, seen);
 
 #[cfg(test)]
 mod tests {

@@ -15,11 +15,12 @@
 
 use serde::{Deserialize, Serialize};
 use taskweave_data::{Batch, Last};
-use taskweave_kernels::{Named, Result, State, Stateful};
+use taskweave_kernels::{Named, Result};
 
 use super::shares::Shares;
 use super::{Batches, Needs, Protocol};
 use crate::range;
+use crate::remembers::remembers;
 use crate::{Heads, Over, Part, Step, StepReport};
 
 const NAME: &str = "modo";
@@ -113,16 +114,7 @@ impl Protocol for Modo {
     }
 }
 
-impl Stateful for Modo {
-    fn save(&self) -> Result<State> {
-        State::of(&self.shares)
-    }
-
-    fn restore(&mut self, state: &State) -> Result<()> {
-        self.shares = state.read(NAME)?;
-        Ok(())
-    }
-}
+remembers!(Modo, shares);
 
 #[cfg(test)]
 mod tests {

@@ -20,13 +20,14 @@ use serde::{Deserialize, Serialize};
 use taskweave_data::Last;
 use taskweave_kernels::autograd::Gradient;
 use taskweave_kernels::optim::clip_norm;
-use taskweave_kernels::{Error, Named, Result, State, Stateful};
+use taskweave_kernels::{Error, Named, Result};
 use taskweave_loss::weighting::{Mgda, Normalize};
 use taskweave_loss::{Gramian, Jacobian, Weighting};
 
 use super::trained::{Trained, through_softmax};
 use super::{Batches, Needs, Protocol};
 use crate::range;
+use crate::remembers::remembers;
 use crate::{Heads, Over, Part, Step, StepReport};
 
 const NAME: &str = "moml";
@@ -200,16 +201,7 @@ impl Protocol for Moml {
     }
 }
 
-impl Stateful for Moml {
-    fn save(&self) -> Result<State> {
-        State::of(&self.logits)
-    }
-
-    fn restore(&mut self, state: &State) -> Result<()> {
-        self.logits = state.read(NAME)?;
-        Ok(())
-    }
-}
+remembers!(Moml, logits);
 
 #[cfg(test)]
 mod tests {

@@ -5,9 +5,10 @@
 //! See [`Step::step_over`]; all parts of the step apply. The last batches of an epoch make a smaller step.
 
 use taskweave_data::Last;
-use taskweave_kernels::{Error, Result, State, Stateful};
+use taskweave_kernels::{Error, Result};
 
 use super::{Batches, Needs, Protocol};
+use crate::stateless::stateless;
 use crate::{Step, StepReport};
 
 /// The ordinary step.
@@ -58,12 +59,4 @@ impl Protocol for Plain {
     }
 }
 
-impl Stateful for Plain {
-    fn save(&self) -> Result<State> {
-        State::of(&())
-    }
-
-    fn restore(&mut self, state: &State) -> Result<()> {
-        state.read("the plain protocol")
-    }
-}
+stateless!(Plain);

@@ -19,13 +19,14 @@
 
 use serde::{Deserialize, Serialize};
 use taskweave_data::{Batch, Last};
-use taskweave_kernels::{Error, Named, Result, State, Stateful};
+use taskweave_kernels::{Error, Named, Result};
 use taskweave_loss::Jacobian;
 use taskweave_loss::scalarizer::PerTask;
 
 use super::shares::Shares;
 use super::{Batches, Needs, Protocol};
 use crate::range;
+use crate::remembers::remembers;
 use crate::{Heads, Over, Part, Step, StepReport};
 
 const NAME: &str = "sdmgrad";
@@ -223,16 +224,7 @@ impl Protocol for SdmGrad {
     }
 }
 
-impl Stateful for SdmGrad {
-    fn save(&self) -> Result<State> {
-        State::of(&self.shares)
-    }
-
-    fn restore(&mut self, state: &State) -> Result<()> {
-        self.shares = state.read(NAME)?;
-        Ok(())
-    }
-}
+remembers!(SdmGrad, shares);
 
 /// The norm of every task's gradient.
 fn lengths(rows: &Jacobian) -> Result<Named<f64>> {

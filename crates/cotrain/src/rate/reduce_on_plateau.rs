@@ -9,10 +9,11 @@
 //! better. The threshold is relative to the signed best, so it suits metrics that are not negative.
 
 use serde::{Deserialize, Serialize};
-use taskweave_kernels::{Error, Result, State, Stateful};
+use taskweave_kernels::{Error, Result};
 
 use super::Rate;
 use crate::range;
+use crate::remembers::remembers;
 
 /// Which way of a metric is the better one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -127,16 +128,7 @@ impl Rate for ReduceOnPlateau {
     }
 }
 
-impl Stateful for ReduceOnPlateau {
-    fn save(&self) -> Result<State> {
-        State::of(&self.memory)
-    }
-
-    fn restore(&mut self, state: &State) -> Result<()> {
-        self.memory = state.read("ReduceOnPlateau")?;
-        Ok(())
-    }
-}
+remembers!(ReduceOnPlateau, memory);
 
 #[derive(Deserialize)]
 #[serde(default, deny_unknown_fields)]

@@ -49,8 +49,10 @@ impl<T: Threshold + Clone> Selector for Confident<T> {
             if !thresholds.contains(by) {
                 thresholds.insert(by, self.fresh.clone())?;
             }
-            let p = Probabilities::new(said.columns(), said.values().to_vec())?;
-            let taken = thresholds.require_mut("threshold of learner", by)?.select(ballot.samples, &p)?;
+            let threshold = thresholds.require_mut("threshold of learner", by)?;
+            let taken = Probabilities::new(said.columns(), said.values().to_vec())
+                .and_then(|p| threshold.select(ballot.samples, &p))
+                .map_err(|error| of_learner(by, error))?;
             let sure = ballot.samples.iter().zip(said.iter()).zip(taken).filter(|(_, taken)| *taken);
             proposals.extend(sure.map(|((sample, row), _)| Proposal::likeliest(by, *sample, row).1));
         }
@@ -71,9 +73,60 @@ impl<T: Threshold + Clone> Stateful for Confident<T> {
         let values: Named<serde_json::Value> = state.read("Confident")?;
         self.thresholds = values.try_map(|name, values| {
             let mut threshold = self.fresh.clone();
-            threshold.restore(&pick(state, &format!("{name}/"), values)?)?;
+            let own = pick(state, &format!("{name}/"), values)?;
+            threshold.restore(&own).map_err(|error| of_learner(name, error))?;
             Ok::<_, Error>(threshold)
         })?;
         Ok(())
+    }
+}
+
+/// The same error, with the learner that it is about.
+fn of_learner(learner: &str, error: Error) -> Error {
+    match error {
+        Error::Parameter { name, expected, found } => {
+            Error::parameter(format!("{name} of learner `{learner}`"), expected, found)
+        }
+        Error::State { what, expected, found } => {
+            Error::state(format!("{what} of learner `{learner}`"), expected, found)
+        }
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::threshold::{Fixed, Free};
+    use super::*;
+    use crate::learner::Matrix;
+
+    fn error(selector: &mut dyn Selector, links: Matrix) -> String {
+        let page = Matrix::new(1, 2, vec![0.9, 0.1]).unwrap();
+        let predictions = Named::new([("page", page), ("links", links)]).unwrap();
+        let ballot = Ballot { samples: &[7], predictions: &predictions, quota: &[], round: 1 };
+        selector.select(&ballot).map_or_else(|error| error.to_string(), |_| String::new())
+    }
+
+    #[test]
+    fn what_is_refused_names_learner_and_class() {
+        let row = |values: &[f64]| Matrix::new(1, values.len(), values.to_vec()).unwrap();
+        let mut fixed = Confident::new(Fixed::default());
+        assert_eq!(error(&mut fixed, row(&[0.9, 0.1])), "");
+        let found = error(&mut fixed, row(&[-0.5, 1.5]));
+        assert!(found.starts_with("probability of class 0 in row 0 of learner `links`:"), "{found}");
+        let found = error(&mut fixed, row(&[0.9, 0.9]));
+        assert!(found.starts_with("sum of the probabilities in row 0 of learner `links`:"), "{found}");
+        let mut free = Confident::new(Free::default());
+        assert_eq!(error(&mut free, row(&[0.9, 0.1])), "");
+        let found = error(&mut free, row(&[0.5, 0.3, 0.2]));
+        assert!(found.starts_with("classes of a free threshold of learner `links`:"), "{found}");
+    }
+
+    #[test]
+    fn a_state_that_does_not_fit_names_its_learner() {
+        let text = r#"[["links", "nothing of a threshold"]]"#;
+        let state = State { values: serde_json::from_str(text).unwrap(), ..State::default() };
+        let error = Confident::new(Free::default()).restore(&state).unwrap_err().to_string();
+        assert!(error.contains("of learner `links`"), "{error}");
     }
 }

@@ -140,6 +140,7 @@ impl StepBuilder {
             self.balance.scalarizer_mut().prepare(&tasks, like.dtype(), like.device())?;
         }
         self.balance.check(&self.schedule)?;
+        check_samples(&self.balance, &criteria)?;
         let representation = matches!(self.balance.gradients(), Gradients::Representation(_));
         let learns = |param: &Param| param.kind.is_trained() && param.owner == Owner::Shared;
         if representation && !self.params.named().values().any(learns) {
@@ -161,6 +162,19 @@ impl StepBuilder {
             tasks,
             done: 0,
         })
+    }
+}
+
+/// Refuses a balance of samples where a criterion has no loss of each sample by itself.
+fn check_samples(balance: &Balance, criteria: &Named<Box<dyn Criterion>>) -> Result<()> {
+    let comparing = criteria.iter().find(|(_, criterion)| criterion.compares_samples());
+    match (balance.gradients(), comparing) {
+        (Gradients::Samples(..), Some((task, _))) => Err(Error::parameter(
+            format!("criterion of task `{task}`"),
+            "a loss of each sample by itself, where samples are balanced",
+            "one that compares samples",
+        )),
+        _ => Ok(()),
     }
 }
 

@@ -21,7 +21,10 @@
 //! The networks are the members of an [`Ensemble`], built by the caller; which layers they share is their
 //! business: a layer built from [`Params::shared`](taskweave_heads::Params::shared) is one for all, a layer built from
 //! [`Params::member`](taskweave_heads::Params::member) belongs to one. Each method teaches one task; other tasks of the
-//! networks are further terms and train as usual. [`Lessons`] puts the parts together.
+//! networks are further terms and train as usual. [`Teachings`] puts the parts together.
+//!
+//! What [`Gate`](crate::gate::Gate) is to rounds, [`EarlyStopping`](crate::EarlyStopping) is to these trainings: judged by
+//! validation samples after each epoch, they end with the parameters of the best one.
 //!
 //! Networks that teach predict in evaluation mode: their choices are functions of the parameters and the batch alone.
 
@@ -34,7 +37,6 @@ mod ema;
 mod fgsm;
 mod fix_match;
 mod jocor;
-mod lessons;
 mod mean_teacher;
 mod mutual_learning;
 mod noisy_student;
@@ -42,6 +44,7 @@ mod ramp;
 mod rotation;
 mod supervised;
 mod taught_batch;
+mod teachings;
 
 pub use co_teaching::CoTeaching;
 pub use co_teaching_plus::CoTeachingPlus;
@@ -51,7 +54,6 @@ pub use deep_co_training::DeepCoTraining;
 pub use fgsm::fgsm;
 pub use fix_match::{FixMatch, FixMatchConfig};
 pub use jocor::JoCoR;
-pub use lessons::Lessons;
 pub use mean_teacher::MeanTeacher;
 pub use mutual_learning::MutualLearning;
 pub use noisy_student::NoisyStudent;
@@ -59,6 +61,7 @@ pub use ramp::Ramp;
 pub use rotation::Rotation;
 pub use supervised::Supervised;
 pub use taught_batch::TaughtBatch;
+pub use teachings::Teachings;
 
 use taskweave_kernels::{Named, Result, Stateful};
 

@@ -8,7 +8,7 @@ use super::{Callback, EarlyStopping, Monitor};
 use crate::Checkpoints;
 use crate::protocol::{Plain, Protocol};
 use crate::rate::{Constant, Rate};
-use crate::teaching::Lessons;
+use crate::teaching::Teachings;
 
 /// A loop over the batches of a loader, epoch after epoch.
 ///
@@ -56,7 +56,7 @@ pub struct Trainer {
     pub(super) monitor: Monitor,
     pub(super) early_stopping: Option<EarlyStopping>,
     pub(super) cosines: Cosines,
-    pub(super) lessons: Option<Lessons>,
+    pub(super) teachings: Option<Teachings>,
     pub(super) callbacks: Vec<Box<dyn Callback>>,
     pub(super) checkpoints: Option<Checkpoints>,
     pub(super) checkpoint_every: Option<u64>,
@@ -93,7 +93,7 @@ pub enum Cosines {
 /// | `monitor` | validation loss | | what early stopping and a plateau schedule look at; the training loss without validation |
 /// | `early_stopping` | none | | when to stop |
 /// | `cosines` | off | | whether gradient cosines are recorded |
-/// | `lessons` | none | not with `cosines` | the methods that teach an ensemble, and unlabeled samples |
+/// | `teachings` | none | not with `cosines` | the methods that teach an ensemble, and unlabeled samples |
 /// | `callback` | none | | what listens |
 /// | `checkpoints` | none | | where to save after each epoch, and to resume from |
 /// | `checkpoint_every` | none | ≥ 1 | save after so many steps as well |
@@ -117,7 +117,7 @@ impl Trainer {
             monitor: Monitor::Loss,
             early_stopping: None,
             cosines: Cosines::Off,
-            lessons: None,
+            teachings: None,
             callbacks: Vec::new(),
             checkpoints: None,
             checkpoint_every: None,
@@ -183,8 +183,8 @@ impl TrainerBuilder {
     }
 
     /// The methods that teach an ensemble, and unlabeled samples beside those of the training's loader.
-    pub fn lessons(mut self, lessons: Lessons) -> Self {
-        self.trainer.lessons = Some(lessons);
+    pub fn teachings(mut self, teachings: Teachings) -> Self {
+        self.trainer.teachings = Some(teachings);
         self
     }
 
@@ -211,7 +211,7 @@ impl TrainerBuilder {
     /// # Errors
     /// [`Error::Parameter`] for a value out of range, early stopping without validation, a protocol that wants more batches
     /// than an epoch has, samples of an upper level that are missing or that the protocol has no use for, or cosines
-    /// with lessons, which would have to be prepared twice.
+    /// with teachings, which would have to be prepared twice.
     pub fn build(self) -> Result<Trainer> {
         let Trainer { epochs, protocol, checkpoint_every, early_stopping, valid, .. } = &self.trainer;
         let counts = [
@@ -222,10 +222,10 @@ impl TrainerBuilder {
         if let Some((name, _)) = counts.iter().find(|(_, count)| *count == 0) {
             return Err(Error::parameter(*name, "at least 1", 0));
         }
-        if self.trainer.lessons.is_some() && self.trainer.cosines != Cosines::Off {
+        if self.trainer.teachings.is_some() && self.trainer.cosines != Cosines::Off {
             return Err(Error::parameter(
                 "cosines",
-                "off with lessons",
+                "off with teachings",
                 format!("{:?}", self.trainer.cosines),
             ));
         }

@@ -14,13 +14,13 @@ use super::{Control, EpochRecord, History, Trainer, Upcoming};
 use crate::parts::{keep, pick};
 use crate::protocol::Batches;
 use crate::run::BEST;
-use crate::teaching::Lessons;
+use crate::teaching::Teachings;
 use crate::{Checkpoint, Step};
 
 /// What the names of the protocol's tensors begin with, among those of the state.
 const PROTOCOL: &str = "protocol/";
-/// What the names of the lessons' tensors begin with, among the tensors of the state.
-const LESSONS: &str = "lessons/";
+/// What the names of the teachings' tensors begin with, among the tensors of the state.
+const TEACHINGS: &str = "teachings/";
 
 /// Where a training is.
 #[derive(Default, Serialize, Deserialize)]
@@ -57,7 +57,7 @@ struct Saved<P> {
     #[serde(default)]
     protocol: serde_json::Value,
     #[serde(default)]
-    lessons: Option<serde_json::Value>,
+    teachings: Option<serde_json::Value>,
 }
 
 impl Trainer {
@@ -114,7 +114,7 @@ impl Trainer {
             seconds += start.elapsed().as_secs_f64();
             at.sums.add(&report, seconds)?;
             (at.batch, at.steps) = (at.batch + taken, at.steps + 1);
-            self.lessons.iter_mut().try_for_each(|lessons| lessons.after_step(at.steps))?;
+            self.teachings.iter_mut().try_for_each(|teachings| teachings.after_step(at.steps))?;
             self.callbacks.iter_mut().try_for_each(|callback| callback.on_step(&report))?;
             let due = self.checkpoint_every.is_some_and(|every| at.steps.is_multiple_of(every));
             // The end of the epoch is saved with its validation.
@@ -127,9 +127,9 @@ impl Trainer {
     /// The batches as the methods set them up.
     fn prepared(&mut self, group: Vec<Batch>, at: &Position) -> Result<Vec<Batch>> {
         let first = at.epoch * self.train.batches() as u64 + at.batch as u64;
-        let Some(lessons) = &mut self.lessons else { return Ok(group) };
+        let Some(teachings) = &mut self.teachings else { return Ok(group) };
         let numbered = group.into_iter().zip(first..);
-        numbered.map(|(batch, number)| lessons.prepare(batch, at.steps, number)).collect()
+        numbered.map(|(batch, number)| teachings.prepare(batch, at.steps, number)).collect()
     }
 
     fn end_epoch(&mut self, step: &mut Step, at: &mut Position) -> Result<()> {
@@ -194,11 +194,11 @@ impl Trainer {
             tensors.insert(format!("{BEST}{name}"), tensor.clone())?;
         }
         let protocol = keep(&mut tensors, PROTOCOL, self.protocol.save()?)?;
-        let lessons = match &self.lessons {
-            Some(lessons) => Some(keep(&mut tensors, LESSONS, lessons.save()?)?),
+        let teachings = match &self.teachings {
+            Some(teachings) => Some(keep(&mut tensors, TEACHINGS, teachings.save()?)?),
             None => None,
         };
-        let saved = Saved { position: at, rate: self.rate.save()?.values, step: values, protocol, lessons };
+        let saved = Saved { position: at, rate: self.rate.save()?.values, step: values, protocol, teachings };
         let state = State { tensors, ..State::of(&saved)? };
         checkpoints.save(step.done(), &Checkpoint { model: step.params().tensors(), state })
     }
@@ -206,7 +206,7 @@ impl Trainer {
     fn data(&self) -> Data {
         let (samples, batches) = (self.train.samples(), self.train.batches());
         let upper = self.upper.as_ref().map(|upper| (upper.samples(), upper.batches()));
-        let beside = self.lessons.as_ref().and_then(Lessons::size);
+        let beside = self.teachings.as_ref().and_then(Teachings::size);
         Data { samples, batches, accumulate: self.protocol.needs().train, upper, beside }
     }
 
@@ -223,19 +223,19 @@ impl Trainer {
         step.params().load(&model)?;
         self.protocol.restore(&pick(&state, PROTOCOL, &saved.protocol)?)?;
         self.rate.restore(&State { values: saved.rate, tensors: Named::default() })?;
-        self.restore_lessons(saved.lessons, &state)?;
+        self.restore_teachings(saved.teachings, &state)?;
         position.best.tensors = pick(&state, BEST, &serde_json::Value::Null)?.tensors;
         // A step knows its own tensors by their names.
         step.restore(&State { values: saved.step, ..state })?;
         Ok(position)
     }
 
-    fn restore_lessons(&mut self, values: Option<serde_json::Value>, state: &State) -> Result<()> {
-        match (&mut self.lessons, values) {
-            (Some(lessons), Some(values)) => lessons.restore(&pick(state, LESSONS, &values)?),
+    fn restore_teachings(&mut self, values: Option<serde_json::Value>, state: &State) -> Result<()> {
+        match (&mut self.teachings, values) {
+            (Some(teachings), Some(values)) => teachings.restore(&pick(state, TEACHINGS, &values)?),
             (None, None) => Ok(()),
-            (Some(_), None) => Err(Error::state("training", "lessons", "none")),
-            (None, Some(_)) => Err(Error::state("training", "no lessons", "some")),
+            (Some(_), None) => Err(Error::state("training", "teachings", "none")),
+            (None, Some(_)) => Err(Error::state("training", "no teachings", "some")),
         }
     }
 }

@@ -1,13 +1,13 @@
 //! One objective per sample: products from one backward pass, against the gradient of every sample.
 
-use candle_core::{Device, Tensor};
-use taskweave_cotrain::{Balance, Heads};
+use candle_core::{DType, Device, Tensor};
+use taskweave_cotrain::{Balance, Heads, Step};
 use taskweave_data::Batch;
-use taskweave_heads::Mode;
-use taskweave_kernels::{Error, Named, Owner, Target};
-use taskweave_loss::criterion::Mse;
+use taskweave_heads::{HardSharing, MlpConfig, Mode, Network, Params, Regression, Stage};
+use taskweave_kernels::{Error, Named, Owner, Rng, Target};
+use taskweave_loss::criterion::{Absolute, Clip, Mse};
 use taskweave_loss::weighting::{Mean, UpGrad};
-use taskweave_loss::{Criterion, Jacobian, Weighting};
+use taskweave_loss::{Criterion, CriterionConfig, Jacobian, Weighting};
 
 use super::four::{TASKS, batch, close, of, part, step, with_tasks};
 use super::small::{all_values, builder, values};
@@ -108,4 +108,23 @@ fn what_mixes_samples_is_refused() {
     );
     assert!(aggregator.is_err());
     assert_eq!(of("samples", r#"{"name": "mean"}"#).record()["gradients"]["of"], "samples");
+}
+
+#[test]
+fn a_criterion_that_compares_samples_is_refused() {
+    let build = |balance: Balance| {
+        let criterion = Absolute::new(CriterionConfig::Clip(Clip::default()));
+        let params = Params::new(&Rng::new(0), DType::F64, &Device::Cpu);
+        let trunk = MlpConfig { inputs: 2, widths: vec![3], dropout: 0.0 }.build(&params.shared()).unwrap();
+        let head = Regression::new(&params.task("match"), trunk.features(), 2).unwrap();
+        let heads = Named::new([("match", Box::new(head) as Box<dyn Stage>)]).unwrap();
+        let model = Network::new(Box::new(HardSharing::new("x", trunk)), heads);
+        Step::builder(model, params).criterion("match", criterion).balance(balance).build().err()
+    };
+    let error = build(Balance::samples(Box::new(UpGrad))).unwrap();
+    assert!(
+        matches!(&error, Error::Parameter { name, .. } if name == "criterion of task `match`"),
+        "{error}"
+    );
+    assert!(build(Balance::default()).is_none());
 }

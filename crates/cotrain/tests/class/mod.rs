@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
-use taskweave_cotrain::teaching::{Lessons, TeachingConfig};
+use taskweave_cotrain::teaching::{TeachingConfig, Teachings};
 use taskweave_cotrain::{Ensemble, Step, Term, Trainer, TrainerBuilder};
 use taskweave_data::{Compose, Labels, Loader, Memory, Order, Sample, SelectTasks, Transform, Views};
 use taskweave_heads::{Classification, HardSharing, MlpConfig, Model, Network, Params, Stage};
@@ -75,10 +75,10 @@ pub fn trainer(ensemble: &Ensemble, methods: Vec<TeachingConfig>, epochs: u64) -
         .rng(Rng::new(1))
         .build()
         .unwrap();
-    let lessons = methods
+    let teachings = methods
         .into_iter()
-        .fold(Lessons::new(ensemble), |lessons, method| lessons.teach(method.build()).unwrap());
-    Trainer::builder(train).epochs(epochs).lessons(lessons.beside(unlabeled()))
+        .fold(Teachings::new(ensemble), |teachings, method| teachings.teach(method.build()).unwrap());
+    Trainer::builder(train).epochs(epochs).teachings(teachings.beside(unlabeled()))
 }
 
 pub fn unlabeled() -> Loader {

@@ -18,6 +18,10 @@ use crate::problem::{
 type Make = fn() -> Session;
 
 fn rows() -> Vec<(&'static str, Make)> {
+    [co_training(), others()].concat()
+}
+
+fn co_training() -> Vec<(&'static str, Make)> {
     vec![
         ("CoTraining", || {
             team(CLASSES, CoTraining::default(), &["left", "right"]).rounds(4).build().unwrap()
@@ -47,6 +51,11 @@ fn rows() -> Vec<(&'static str, Make)> {
             let method = CoTraining::default().selector(SmallLoss { forget: 0.8, steps: 3 });
             team(CLASSES, method.window(20).unwrap(), &["left", "right"]).rounds(4).build().unwrap()
         }),
+    ]
+}
+
+fn others() -> Vec<(&'static str, Make)> {
+    vec![
         ("SelfTraining", || team(CLASSES, SelfTraining::default(), &["left"]).rounds(4).build().unwrap()),
         ("Em", || team(CLASSES, Em::new(0.5).unwrap(), &["left"]).rounds(4).build().unwrap()),
         ("CoEm", || {
@@ -235,6 +244,11 @@ fn what_a_method_cannot_work_on_is_a_typed_error() {
     assert!(refused(team(CLASSES, forgetful, &["left", "right"])), "a selector out of range");
     let forgetful = SelfTraining::default().selector(SmallLoss { forget: 1.0, steps: 0 });
     assert!(refused(team(CLASSES, forgetful, &["left"])), "a selector out of range");
+}
+
+#[test]
+fn pools_names_and_views_that_do_not_fit_are_typed_errors() {
+    let refused = |builder: SessionBuilder| matches!(builder.build(), Err(Error::Parameter { .. }));
     let mut first = team(CLASSES, SelfTraining::default(), &["left"]).rounds(1).build().unwrap();
     first.run().unwrap();
     let used = Session::builder(views(), first.pool().clone(), TriTraining::default());

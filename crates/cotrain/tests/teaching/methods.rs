@@ -1,15 +1,14 @@
 //! What single methods say of themselves.
 
 use candle_core::{DType, Device, Tensor};
-use taskweave_cotrain::teaching::{Lessons, TaughtBatch, TeachingConfig};
-use taskweave_cotrain::{Balance, Ensemble, Term};
+use taskweave_cotrain::teaching::{TaughtBatch, TeachingConfig, Teachings};
+use taskweave_cotrain::{BalanceConfig, Ensemble, StepReport, Term};
 use taskweave_data::Batch;
 use taskweave_heads::{Features, Linear, Model, Network, Params, Stage};
 use taskweave_kernels::{Named, Rng, Target};
-use taskweave_loss::AggregatorConfig;
 
 use crate::class::{bits, ensemble, method_of, step, trained, unlabeled};
-use crate::{TWO, VIEWS, batch, taught};
+use crate::{TWO, VIEWS, batch, rows, taught};
 
 #[test]
 fn the_mean_of_a_teacher_that_keeps_nothing_is_the_student_after_every_step() {
@@ -17,13 +16,13 @@ fn the_mean_of_a_teacher_that_keeps_nothing_is_the_student_after_every_step() {
         "reads": [["x", "strong"]], "teacher_reads": [["x", "weak"]]}"#;
     let method = method_of(row);
     let ensemble = ensemble(3, method.clone().build().terms().unwrap());
-    let mut lessons = Lessons::new(&ensemble).teach(method.build()).unwrap().beside(unlabeled());
+    let mut teachings = Teachings::new(&ensemble).teach(method.build()).unwrap().beside(unlabeled());
     let mut step = step(&ensemble);
     for number in 0..6 {
-        let report = step.step(&lessons.prepare(batch(&ensemble, 0), number, number).unwrap()).unwrap();
+        let report = step.step(&teachings.prepare(batch(&ensemble, 0), number, number).unwrap()).unwrap();
         assert!(report.losses.contains("class.consistent") && !report.losses.contains("class@mean"));
         assert_ne!(bits(&ensemble, Some("a")), bits(&ensemble, Some("mean")));
-        lessons.after_step(number + 1).unwrap();
+        teachings.after_step(number + 1).unwrap();
         assert_eq!(bits(&ensemble, Some("a")), bits(&ensemble, Some("mean")));
     }
 }
@@ -33,11 +32,11 @@ fn a_running_mean_is_the_plain_mean_at_first() {
     let row = r#"{"name": "mean_teacher", "student": "a", "teacher": "mean", "reads": [["x", "strong"]], "teacher_reads": [["x", "weak"]]}"#;
     let method = method_of(row);
     let ensemble = ensemble(3, method.clone().build().terms().unwrap());
-    let mut lessons = Lessons::new(&ensemble).teach(method.build()).unwrap().beside(unlabeled());
+    let mut teachings = Teachings::new(&ensemble).teach(method.build()).unwrap().beside(unlabeled());
     let (mut step, mut seen) = (step(&ensemble), Vec::new());
     for number in 0..4 {
-        step.step(&lessons.prepare(batch(&ensemble, 0), number, number).unwrap()).unwrap();
-        lessons.after_step(number + 1).unwrap();
+        step.step(&teachings.prepare(batch(&ensemble, 0), number, number).unwrap()).unwrap();
+        teachings.after_step(number + 1).unwrap();
         seen.push(bits(&ensemble, Some("a")));
     }
     for (i, mean) in bits(&ensemble, Some("mean")).into_iter().map(f64::from_bits).enumerate() {
@@ -191,14 +190,14 @@ fn networks_with_a_shared_layer_take_turns() {
     let method = method_of(r#"{"name": "supervised", "members": ["a", "b", "c"]}"#);
     let turns = r#"{"name": "rotation", "turns": [["class@a"], ["class@b"], ["class@c"]], "period": 2}"#;
     let ensemble = Ensemble::new(&params, members, method.clone().build().terms().unwrap()).unwrap();
-    let lessons = Lessons::new(&ensemble).teach(method.build()).unwrap();
-    let mut lessons = lessons.teach(method_of(turns).build()).unwrap();
+    let teachings = Teachings::new(&ensemble).teach(method.build()).unwrap();
+    let mut teachings = teachings.teach(method_of(turns).build()).unwrap();
     let mut step = step(&ensemble);
     let named =
         || params.tensors().map(|_, t| t.copy().unwrap().flatten_all().unwrap().to_vec1::<f64>().unwrap());
     for number in 0..12u64 {
         let before = named();
-        step.step(&lessons.prepare(batch(&ensemble, 0), number, number).unwrap()).unwrap();
+        step.step(&teachings.prepare(batch(&ensemble, 0), number, number).unwrap()).unwrap();
         let turn = ["a", "b", "c"][(number / 2 % 3) as usize];
         for (name, after) in named().iter() {
             let learns = name.starts_with("shared.") || name.starts_with(&format!("member.{turn}."));
@@ -208,17 +207,41 @@ fn networks_with_a_shared_layer_take_turns() {
 }
 
 #[test]
-fn any_balance_method_works_between_the_terms() {
-    let row = format!(r#"{{"name": "mutual_learning", {TWO}}}"#);
-    let method = method_of(&row);
+fn any_balance_works_between_the_terms_of_every_method() {
+    for row in rows() {
+        for name in ["sum", "uncertainty", "log_loss", "random"] {
+            let (report, changed) = balanced(&row, &format!(r#"{{"losses": {{"name": "{name}"}}}}"#));
+            assert!(changed && report.losses.names().eq(report.weights.names()), "{row}, {name}");
+        }
+        for name in ["mean", "upgrad", "mgda", "pcgrad", "cagrad", "graddrop"] {
+            let gradients = format!(r#"{{"of": "parameters", "method": {{"name": "{name}"}}}}"#);
+            let (report, changed) = balanced(&row, &format!(r#"{{"gradients": {gradients}}}"#));
+            assert!(changed, "{row}, {name}");
+            let weights = report.aggregated.filter(|_| name != "graddrop");
+            assert!(weights.is_none_or(|w| w.names().eq(report.losses.names())), "{row}, {name}");
+        }
+    }
+}
+
+/// The report of the second step with a balance, and whether that has moved network a.
+fn balanced(row: &str, balance: &str) -> (StepReport, bool) {
+    let method = method_of(row);
     let ensemble = ensemble(3, method.clone().build().terms().unwrap());
-    let mut lessons = Lessons::new(&ensemble).teach(method.build()).unwrap();
-    let config: AggregatorConfig = serde_json::from_str(r#"{"name": "upgrad"}"#).unwrap();
-    let mut step = ensemble.step().balance(Balance::parameters(config.build().unwrap())).build().unwrap();
-    let report = step.step(&lessons.prepare(batch(&ensemble, 0), 0, 0).unwrap()).unwrap();
-    let weights = report.aggregated.unwrap();
-    assert_eq!(weights.names().collect::<Vec<_>>(), ["class@a", "class@b", "class.mutual"]);
-    assert!(weights.values().all(|weight| *weight > 0.0));
+    let mut teachings = Teachings::new(&ensemble).teach(method.build()).unwrap().beside(unlabeled());
+    let balance: BalanceConfig = serde_json::from_str(balance).unwrap();
+    let step = ensemble.step().balance(balance.build().unwrap()).rng(&Rng::new(5));
+    let mut step = step.build().unwrap();
+    let mut take = |number| {
+        let batch = teachings.prepare(batch(&ensemble, 0), number, number).unwrap();
+        let report = step.step(&batch).unwrap();
+        teachings.after_step(number + 1).unwrap();
+        report
+    };
+    take(0);
+    let before = bits(&ensemble, Some("a"));
+    let report = take(1);
+    let changed = bits(&ensemble, Some("a")) != before;
+    (report, changed)
 }
 
 #[test]
@@ -244,22 +267,48 @@ fn pseudo_labels_are_what_the_network_is_sure_of() {
 }
 
 #[test]
-fn another_task_of_the_networks_trains_beside() {
-    // `class` of network a is taught, and network b has a second name for its task.
-    let method = method_of(&format!(r#"{{"name": "fix_match", "student": "a", {VIEWS}}}"#));
-    let mut terms = method.clone().build().terms().unwrap();
-    let labels = serde_json::from_str(r#"{"name": "cross_entropy"}"#).unwrap();
-    terms.insert("other", Term::of("b", "class", labels)).unwrap();
-    let ensemble = ensemble(3, terms);
-    let mut lessons = Lessons::new(&ensemble).teach(method.build()).unwrap().beside(unlabeled());
-    let prepared = lessons.prepare(batch(&ensemble, 0), 0, 0).unwrap();
-    let report = step(&ensemble).step(&prepared).unwrap();
-    assert!(report.losses.contains("class@a") && report.losses.contains("other"));
-    // Where the taught task has no labels, the other still learns.
-    let mut bare = batch(&ensemble, 0);
-    bare.targets.remove("class@a");
-    let report = step(&ensemble).step(&lessons.prepare(bare, 1, 1).unwrap()).unwrap();
-    assert!(!report.losses.contains("class@a") && report.losses.contains("other"));
+fn another_task_of_the_networks_trains_beside_every_method() {
+    for row in rows() {
+        // A network of its own has a second name for the task.
+        let method = method_of(&row);
+        let mut terms = method.clone().build().terms().unwrap();
+        let labels = serde_json::from_str(r#"{"name": "cross_entropy"}"#).unwrap();
+        terms.insert("other", Term::of("z", "class", labels)).unwrap();
+        let ensemble = ensemble(3, terms);
+        let mut teachings = Teachings::new(&ensemble).teach(method.build()).unwrap().beside(unlabeled());
+        let mut step = step(&ensemble);
+        let taught = |losses: &Named<f64>| losses.names().any(|name| name.starts_with("class"));
+        let report = step.step(&teachings.prepare(batch(&ensemble, 0), 0, 0).unwrap()).unwrap();
+        assert!(taught(&report.losses) && report.losses.contains("other"), "{row}");
+        // Where the taught task has no labels, the other still learns.
+        let mut bare = batch(&ensemble, 0);
+        bare.targets = Named::new([("other", bare.targets["other"].clone())]).unwrap();
+        let before = bits(&ensemble, Some("z"));
+        let report = step.step(&teachings.prepare(bare, 1, 1).unwrap()).unwrap();
+        assert!(!report.losses.names().any(|name| name.starts_with("class@")), "{row}: {:?}", report.losses);
+        assert!(report.losses.contains("other") && bits(&ensemble, Some("z")) != before, "{row}");
+    }
+}
+
+#[test]
+fn networks_learn_to_know_a_sample_by_what_the_other_says_of_it() {
+    for name in ["nt_xent", "clip"] {
+        let criterion =
+            serde_json::from_str(&format!(r#"{{"name": "{name}", "temperature": 0.5}}"#)).unwrap();
+        let terms = Named::new([("match", Term::between(&["a", "b"], "class", criterion))]).unwrap();
+        let ensemble = ensemble(3, terms);
+        let mut step = ensemble.step().rng(&Rng::new(5)).build().unwrap();
+        step.set_rate(0.02).unwrap();
+        // No label is seen: the first targets only say which samples count.
+        let mut batch = unlabeled().epoch(0).next().unwrap().unwrap();
+        batch.inputs = Named::new([("x", batch.inputs.remove("weak").unwrap())]).unwrap();
+        let all = Target::new(Tensor::zeros(10, DType::U32, &Device::Cpu).unwrap()).unwrap();
+        batch.targets = Named::new([("match", all)]).unwrap();
+        let losses: Vec<f64> = (0..200).map(|_| step.step(&batch).unwrap().losses["match"]).collect();
+        let mean = |part: &[f64]| part.iter().sum::<f64>() / part.len() as f64;
+        let (first, last) = (mean(&losses[..10]), mean(&losses[190..]));
+        assert!(last < 0.8 * first, "{name}: {first} {last}");
+    }
 }
 
 #[test]
@@ -281,25 +330,7 @@ fn dense_tasks_are_taught_per_pixel() {
         };
         let members = Named::new(names.iter().map(member)).unwrap();
         let ensemble = Ensemble::new(&params, members, method.terms().unwrap()).unwrap();
-        let mut rng = Rng::new(1);
-        let mut image = |n: usize| {
-            let values: Vec<f32> = (0..n * 16).map(|_| rng.normal() as f32).collect();
-            Tensor::from_vec(values, (n, 1, 4, 4), &Device::Cpu).unwrap()
-        };
-        let mask = Target::new(Tensor::ones((2, 4, 4), DType::U32, &Device::Cpu).unwrap()).unwrap();
-        let batch = Batch {
-            inputs: Named::new([("image", image(2)), ("weak", image(3))]).unwrap(),
-            targets: Named::new(names.iter().map(|name| (format!("mask@{name}"), mask.clone()))).unwrap(),
-            indices: vec![0, 1],
-        };
-        let mut taught = TaughtBatch::new(batch, None, 0).unwrap();
-        // The unlabeled samples are three, which a batch alone cannot say.
-        let weak = Batch {
-            inputs: Named::new([("weak", taught.batch.inputs.remove("weak").unwrap())]).unwrap(),
-            targets: Named::default(),
-            indices: vec![0, 1, 2],
-        };
-        taught = TaughtBatch::new(taught.batch, Some(weak), 0).unwrap();
+        let mut taught = masks(names);
         method.prepare(&mut taught, &ensemble).unwrap();
         let report = ensemble.step().build().unwrap().step(&taught.batch).unwrap();
         assert!(
@@ -307,4 +338,22 @@ fn dense_tasks_are_taught_per_pixel() {
             "{row}"
         );
     }
+}
+
+/// Two images with masks for the networks, and beside them three without.
+fn masks(networks: &[&str]) -> TaughtBatch {
+    let mut rng = Rng::new(1);
+    let mut image = |n: usize| {
+        let values: Vec<f32> = (0..n * 16).map(|_| rng.normal() as f32).collect();
+        Tensor::from_vec(values, (n, 1, 4, 4), &Device::Cpu).unwrap()
+    };
+    let mask = Target::new(Tensor::ones((2, 4, 4), DType::U32, &Device::Cpu).unwrap()).unwrap();
+    let labeled = Batch {
+        inputs: Named::new([("image", image(2))]).unwrap(),
+        targets: Named::new(networks.iter().map(|name| (format!("mask@{name}"), mask.clone()))).unwrap(),
+        indices: vec![0, 1],
+    };
+    let inputs = Named::new([("weak", image(3))]).unwrap();
+    let weak = Batch { inputs, targets: Named::default(), indices: vec![0, 1, 2] };
+    TaughtBatch::new(labeled, Some(weak), 0).unwrap()
 }

@@ -1,10 +1,13 @@
 //! What every method promises: it resumes and repeats itself, and without its own term it is supervised training.
 
 use taskweave_cotrain::teaching::TeachingConfig;
-use taskweave_cotrain::{Callback, Checkpoints, Ensemble, StepReport};
-use taskweave_kernels::{Error, Result};
+use taskweave_cotrain::{Callback, Checkpoints, EarlyStopping, Ensemble, StepReport};
+use taskweave_data::{Compose, Loader, Sample, Transform};
+use taskweave_kernels::{Error, Named, Result, Rng};
+use taskweave_loss::Metric;
+use taskweave_loss::metric::Classification;
 
-use crate::class::{bits, ensemble, method_of, step, trained, trainer};
+use crate::class::{bits, clouds, ensemble, method_of, step, trained, trainer};
 use crate::{TWO, VIEWS, rows};
 
 /// Ends a training where a kill would.
@@ -37,6 +40,63 @@ fn every_method_resumes_in_the_middle_of_an_epoch_bit_for_bit() {
         assert!(!part(2).1 && !part(6).1, "{row}");
         let (resumed, done) = part(99);
         assert!(done && bits(&resumed, None) == whole, "{row}");
+    }
+}
+
+#[test]
+fn turns_resume_in_the_middle_of_a_turn() {
+    let mutual = format!(r#"{{"name": "mutual_learning", {TWO}, "reads": [["x", "weak"]]}}"#);
+    let methods = || {
+        let two = method_of(&mutual);
+        let turns =
+            r#"{"name": "rotation", "turns": [["class@a"], ["class@b", "class.mutual"]], "period": 3}"#;
+        vec![two, method_of(turns)]
+    };
+    let train = |folder: Option<&std::path::Path>, kill: u64| {
+        let ensemble = ensemble(3, methods()[0].clone().build().terms().unwrap());
+        let mut trainer = trainer(&ensemble, methods(), 3).callback(Kill(kill));
+        if let Some(folder) = folder {
+            trainer = trainer.checkpoints(Checkpoints::new(folder)).checkpoint_every(1);
+        }
+        let done = trainer.build().unwrap().fit(&mut step(&ensemble)).is_ok();
+        (bits(&ensemble, None), done)
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let (whole, done) = train(None, 99);
+    assert!(done && !train(Some(folder.path()), 5).1);
+    assert_eq!(train(Some(folder.path()), 99), (whole.clone(), true));
+    assert_ne!(whole, bits(&trained(&mutual, 3), None));
+}
+
+/// Turns every point to the other side, so that what is learned looks worse and worse.
+struct Mirror;
+
+impl Transform for Mirror {
+    fn apply(&self, mut sample: Sample, _: &mut Rng) -> Result<Sample> {
+        for input in sample.inputs.values_mut() {
+            *input = input.neg()?;
+        }
+        Ok(sample)
+    }
+}
+
+#[test]
+fn epochs_that_make_validation_worse_are_undone_with_every_method() {
+    for row in rows().iter().filter(|row| !row.contains("noisy_student")) {
+        let method = method_of(row);
+        let ensemble = ensemble(3, method.clone().build().terms().unwrap());
+        let terms = ensemble.terms().names().filter(|name| name.starts_with("class@"));
+        let metric = |_| -> Box<dyn Metric> { Box::new(Classification::new(3).unwrap()) };
+        let metrics = Named::new(terms.map(|name| (name, metric(name))).collect::<Vec<_>>()).unwrap();
+        let mirrored = Compose::new(vec![Box::new(Mirror), Box::new(ensemble.spread())]);
+        let valid = Loader::builder(clouds(30)).batch_size(30).transform(mirrored).build().unwrap();
+        let rule = EarlyStopping { patience: 2, min_delta: 0.0 };
+        let trainer = trainer(&ensemble, vec![method], 9).valid(valid, metrics).early_stopping(rule);
+        let history = trainer.build().unwrap().fit(&mut step(&ensemble)).unwrap();
+        let best = history.epochs.len() as u64 - 2;
+        assert!(best < 7, "{row}: {best}");
+        assert!(bits(&ensemble, None) == bits(&trained(row, best), None), "{row}: {best}");
+        assert!(bits(&ensemble, None) != bits(&trained(row, best + 2), None), "{row}");
     }
 }
 

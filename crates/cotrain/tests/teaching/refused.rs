@@ -1,13 +1,13 @@
 //! What is refused: parameters, inputs, predictions, and parts that do not fit each other.
 
 use candle_core::{DType, Device};
-use taskweave_cotrain::teaching::{Lessons, TaughtBatch, TeachingConfig};
+use taskweave_cotrain::teaching::{TaughtBatch, TeachingConfig, Teachings};
 use taskweave_cotrain::{Cosines, Ensemble, Term, Trainer};
 use taskweave_data::Loader;
 use taskweave_heads::Params;
 use taskweave_kernels::{Error, Named, Rng};
 
-use crate::class::{clouds, ensemble, method_of, network};
+use crate::class::{bits, clouds, ensemble, method_of, network, step, unlabeled};
 use crate::{TWO, VIEWS, batch, rows, taught};
 
 #[test]
@@ -60,21 +60,40 @@ fn missing_inputs_and_predictions_that_are_not_finite_are_refused() {
 }
 
 #[test]
-fn lessons_that_do_not_fit_are_refused() {
+fn no_step_of_any_method_learns_from_what_is_not_finite() {
+    for row in rows() {
+        let method = method_of(&row);
+        let ensemble = ensemble(3, method.clone().build().terms().unwrap());
+        let mut teachings = Teachings::new(&ensemble).teach(method.build()).unwrap().beside(unlabeled());
+        let params = ensemble.params().named();
+        let (name, broken) = params.iter().find(|(name, _)| name.starts_with("member.a.")).unwrap();
+        broken.var.set(&broken.var.affine(0.0, f64::NAN).unwrap()).unwrap();
+        let before = bits(&ensemble, Some("a"));
+        let mut step = step(&ensemble);
+        let error =
+            teachings.prepare(batch(&ensemble, 0), 0, 0).and_then(|batch| step.step(&batch)).unwrap_err();
+        let expected = matches!(error, Error::NonFinite { .. } | Error::Parameter { .. });
+        assert!(expected, "{row}, {name}: {error}");
+        assert_eq!(bits(&ensemble, Some("a")), before, "{row}");
+    }
+}
+
+#[test]
+fn teachings_that_do_not_fit_are_refused() {
     let two = method_of(&format!(r#"{{"name": "supervised", {TWO}}}"#));
     let mutual = || method_of(&format!(r#"{{"name": "mutual_learning", {TWO}}}"#)).build();
     let terms = two.build().terms().unwrap();
     let ensemble = ensemble(3, terms);
-    assert!(matches!(Lessons::new(&ensemble).teach(mutual()), Err(Error::Unknown { .. })));
+    assert!(matches!(Teachings::new(&ensemble).teach(mutual()), Err(Error::Unknown { .. })));
     let other = TeachingConfig::Supervised(taskweave_cotrain::teaching::Supervised {
         task: "class".into(),
         members: vec!["a".into()],
         criterion: serde_json::from_str(r#"{"name": "cross_entropy", "label_smoothing": 0.1}"#).unwrap(),
     });
-    assert!(matches!(Lessons::new(&ensemble).teach(other.build()), Err(Error::Parameter { .. })));
+    assert!(matches!(Teachings::new(&ensemble).teach(other.build()), Err(Error::Parameter { .. })));
     let loader = Loader::builder(clouds(24)).build().unwrap();
     let trainer =
-        Trainer::builder(loader.clone()).lessons(Lessons::new(&ensemble)).cosines(Cosines::PerEpoch);
+        Trainer::builder(loader.clone()).teachings(Teachings::new(&ensemble)).cosines(Cosines::PerEpoch);
     assert!(matches!(trainer.build().err(), Some(Error::Parameter { name, .. }) if name == "cosines"));
     let mut method = mutual();
     let error = method.prepare(&mut taught(&ensemble, 0), &ensemble).unwrap_err();

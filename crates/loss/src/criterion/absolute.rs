@@ -60,6 +60,10 @@ impl Criterion for Absolute {
         element_weight::checked(target.weight())?;
         Ok(self.of.build().weight(target)?.ones_like()?)
     }
+
+    fn compares_samples(&self) -> bool {
+        self.of.build().compares_samples()
+    }
 }
 
 #[cfg(test)]

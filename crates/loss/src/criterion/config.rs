@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Absolute, BceWithLogits, Criterion, CrossEntropy, CrossPseudo, Dice, Huber, JensenShannon, KlDivergence,
-    L1, LogCosh, LogLoss, Mse, PairwiseKl, PoissonNll, ProbabilityMse, SigmoidFocal, SmoothL1,
-    SoftCrossEntropy,
+    Absolute, BceWithLogits, Clip, Criterion, CrossEntropy, CrossPseudo, Dice, Huber, JensenShannon,
+    KlDivergence, L1, LogCosh, LogLoss, Mse, NtXent, PairwiseKl, PoissonNll, ProbabilityMse, SigmoidFocal,
+    SmoothL1, SoftCrossEntropy,
 };
 
 /// Any criterion of this crate by name, with its parameters.
@@ -62,6 +62,10 @@ pub enum CriterionConfig {
     PairwiseKl(PairwiseKl),
     /// [`CrossPseudo`].
     CrossPseudo(CrossPseudo),
+    /// [`NtXent`].
+    NtXent(NtXent),
+    /// [`Clip`].
+    Clip(Clip),
     /// [`Absolute`].
     Absolute(Absolute),
 }
@@ -87,6 +91,8 @@ impl CriterionConfig {
             Self::JensenShannon(criterion) => Box::new(criterion),
             Self::PairwiseKl(criterion) => Box::new(criterion),
             Self::CrossPseudo(criterion) => Box::new(criterion),
+            Self::NtXent(criterion) => Box::new(criterion),
+            Self::Clip(criterion) => Box::new(criterion),
             Self::Absolute(criterion) => Box::new(criterion),
         }
     }

@@ -12,6 +12,7 @@
 //! | [`PoissonNll`] | log-rates `[batch, …]` | counts, same shape | `poisson_nll.rs` |
 //! | [`ProbabilityMse`] | logits `[batch, classes, …]` | probabilities, same shape | `probability_mse.rs` |
 //! | [`JensenShannon`], [`PairwiseKl`], [`CrossPseudo`] | logits `[batch, networks, classes, …]` | only its weight | one file each |
+//! | [`NtXent`], [`Clip`] | vectors `[batch, 2, width]` | only its weight | one file each |
 //! | [`Absolute`] | that of another criterion | that of the other | `absolute.rs` |
 //! | [`Dice`] | logits `[batch, classes, …]` | labels `[batch, …]`, or masks of the same shape | `dice.rs` |
 //!
@@ -45,7 +46,9 @@ use taskweave_kernels::{Result, Target};
 
 mod absolute;
 mod bce_with_logits;
+mod clip;
 mod config;
+mod contrast;
 mod cross_entropy;
 mod cross_pseudo;
 mod dice;
@@ -58,6 +61,7 @@ mod l1;
 mod log_cosh;
 mod log_loss;
 mod mse;
+mod nt_xent;
 mod pairwise_kl;
 mod poisson_nll;
 mod probability_mse;
@@ -71,6 +75,7 @@ mod weighted_mean;
 
 pub use absolute::Absolute;
 pub use bce_with_logits::BceWithLogits;
+pub use clip::Clip;
 pub use config::CriterionConfig;
 pub use cross_entropy::CrossEntropy;
 pub use cross_pseudo::CrossPseudo;
@@ -82,6 +87,7 @@ pub use l1::L1;
 pub use log_cosh::LogCosh;
 pub use log_loss::LogLoss;
 pub use mse::Mse;
+pub use nt_xent::NtXent;
 pub use pairwise_kl::{PairwiseKl, Teachers};
 pub use poisson_nll::PoissonNll;
 pub use probability_mse::ProbabilityMse;
@@ -108,5 +114,10 @@ pub trait Criterion: Send + Sync {
     /// Only those of reading the target.
     fn weight(&self, target: &Target) -> Result<Tensor> {
         target.sample_weight()
+    }
+
+    /// Whether the loss of a sample depends on the other samples of its batch, so that samples have no gradients of their own.
+    fn compares_samples(&self) -> bool {
+        false
     }
 }

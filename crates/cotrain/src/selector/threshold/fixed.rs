@@ -3,10 +3,11 @@
 //! Reference: Sohn et al., "FixMatch", NeurIPS 2020, <https://arxiv.org/abs/2001.07685>.
 
 use serde::{Deserialize, Serialize};
-use taskweave_kernels::{Error, Result, State, Stateful};
+use taskweave_kernels::{Error, Result};
 
 use super::{Probabilities, Threshold};
 use crate::range;
+use crate::stateless::stateless;
 
 /// Takes a prediction whose probability reaches τ.
 ///
@@ -50,15 +51,7 @@ impl Threshold for Fixed {
     }
 }
 
-impl Stateful for Fixed {
-    fn save(&self) -> Result<State> {
-        State::of(&())
-    }
-
-    fn restore(&mut self, state: &State) -> Result<()> {
-        state.read("fixed threshold")
-    }
-}
+stateless!(Fixed);
 
 #[derive(Deserialize)]
 #[serde(default, deny_unknown_fields)]

@@ -9,10 +9,11 @@
 //! Reference: Wang et al., "FreeMatch", ICLR 2023, <https://arxiv.org/abs/2205.07246>, eqs. 5–8.
 
 use serde::{Deserialize, Serialize};
-use taskweave_kernels::{Error, Result, State, Stateful};
+use taskweave_kernels::{Error, Result};
 
 use super::{Probabilities, Threshold};
 use crate::range;
+use crate::remembers::remembers;
 
 /// Takes a prediction that is surer than the network usually is for such a class.
 ///
@@ -97,16 +98,7 @@ impl Threshold for Free {
     }
 }
 
-impl Stateful for Free {
-    fn save(&self) -> Result<State> {
-        State::of(&self.means)
-    }
-
-    fn restore(&mut self, state: &State) -> Result<()> {
-        self.means = state.read("free threshold")?;
-        Ok(())
-    }
-}
+remembers!(Free, means);
 
 #[derive(Deserialize)]
 #[serde(default, deny_unknown_fields)]

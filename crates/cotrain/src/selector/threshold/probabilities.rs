@@ -32,13 +32,13 @@ impl Probabilities {
             let found = format!("{} values for {classes} classes", values.len());
             return Err(Error::parameter("probabilities", "whole rows of at least one class", found));
         }
-        if let Some(bad) = values.iter().find(|p| !(0.0..=1.0).contains(*p)) {
-            return Err(Error::parameter("probability", "a number in [0, 1]", bad));
+        if let Some(at) = values.iter().position(|p| !(0.0..=1.0).contains(p)) {
+            let name = format!("probability of class {} in row {}", at % classes, at / classes);
+            return Err(Error::parameter(name, "a number in [0, 1]", values[at]));
         }
-        if let Some(sum) =
-            values.chunks(classes).map(|row| row.iter().sum::<f64>()).find(|s| (s - 1.0).abs() > 1e-3)
-        {
-            return Err(Error::parameter("sum of probabilities", "1", sum));
+        let mut sums = values.chunks(classes).map(|row| row.iter().sum::<f64>()).enumerate();
+        if let Some((row, sum)) = sums.find(|(_, sum)| (sum - 1.0).abs() > 1e-3) {
+            return Err(Error::parameter(format!("sum of the probabilities in row {row}"), "1", sum));
         }
         Ok(Self { classes, values })
     }
@@ -99,6 +99,9 @@ mod tests {
         for bad in [vec![0.5, 0.6], vec![1.5, -0.5], vec![0.5], vec![f64::NAN, 1.0]] {
             assert!(matches!(Probabilities::new(2, bad), Err(Error::Parameter { .. })));
         }
+        let named = |values: Vec<f64>| Probabilities::new(2, values).unwrap_err().to_string();
+        assert!(named(vec![0.5, 0.5, 0.7, f64::NAN]).starts_with("probability of class 1 in row 1:"));
+        assert!(named(vec![0.5, 0.5, 0.7, 0.7]).starts_with("sum of the probabilities in row 1:"));
         let logits = |v: f32| Tensor::new(&[[v, 0.0]], &Device::Cpu).unwrap();
         assert!(Probabilities::of_logits(&logits(800.0)).is_ok());
         assert!(matches!(Probabilities::of_logits(&logits(f32::NAN)), Err(Error::Parameter { .. })));

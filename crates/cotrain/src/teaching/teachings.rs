@@ -10,8 +10,8 @@ use crate::parts::{all_or_nothing, keep, pick};
 /// What makes the batches of a training of an [`Ensemble`]: the methods that teach it, in order, and a second loader,
 /// of unlabeled samples say, whose batches come beside those of the first.
 ///
-/// A [`Trainer`](crate::Trainer) takes it; in a loop of your own, call [`Lessons::prepare`] before each step and
-/// [`Lessons::after_step`] after it. The second loader goes round as often as needed; its batches may be of another
+/// A [`Trainer`](crate::Trainer) takes it; in a loop of your own, call [`Teachings::prepare`] before each step and
+/// [`Teachings::after_step`] after it. The second loader goes round as often as needed; its batches may be of another
 /// size.
 ///
 /// # Example
@@ -20,7 +20,7 @@ use crate::parts::{all_or_nothing, keep, pick};
 /// use candle_core::{DType, Device, Tensor};
 /// use taskweave_cotrain::Ensemble;
 /// use taskweave_cotrain::selector::SmallLoss;
-/// use taskweave_cotrain::teaching::{CoTeaching, Lessons, Teaching};
+/// use taskweave_cotrain::teaching::{CoTeaching, Teachings, Teaching};
 /// use taskweave_data::Batch;
 /// use taskweave_heads::{Classification, HardSharing, MlpConfig, Model, Network, Params, Stage};
 /// use taskweave_kernels::{Named, Result, Rng, Target};
@@ -43,7 +43,7 @@ use crate::parts::{all_or_nothing, keep, pick};
 /// let members = Named::new([("a", network("a")?), ("b", network("b")?)])?;
 /// let ensemble = Ensemble::new(&params, members, method.terms()?)?;
 /// let mut step = ensemble.step().build()?;
-/// let mut lessons = Lessons::new(&ensemble).teach(Box::new(method))?;
+/// let mut teachings = Teachings::new(&ensemble).teach(Box::new(method))?;
 ///
 /// // The last label is wrong.
 /// let x = Tensor::new(&[[-2f32], [-1.0], [1.0], [2.0]], &Device::Cpu)?;
@@ -54,14 +54,14 @@ use crate::parts::{all_or_nothing, keep, pick};
 ///     indices: vec![0, 1, 2, 3],
 /// };
 /// for number in 0..300 {
-///     step.step(&lessons.prepare(batch.clone(), number, number)?)?;
-///     lessons.after_step(number + 1)?;
+///     step.step(&teachings.prepare(batch.clone(), number, number)?)?;
+///     teachings.after_step(number + 1)?;
 /// }
-/// let last = lessons.prepare(batch, 300, 300)?;
+/// let last = teachings.prepare(batch, 300, 300)?;
 /// assert_eq!(last.targets["class@a"].weight().to_vec1::<f32>()?, [1.0, 1.0, 1.0, 0.0]);
 /// # Ok::<(), taskweave_kernels::Error>(())
 /// ```
-pub struct Lessons {
+pub struct Teachings {
     ensemble: Ensemble,
     methods: Vec<Box<dyn Teaching>>,
     beside: Option<Loader>,
@@ -69,8 +69,8 @@ pub struct Lessons {
     open: Option<(u64, Epoch)>,
 }
 
-impl Lessons {
-    /// Lessons for these networks, by no method yet.
+impl Teachings {
+    /// Teachings for these networks, by no method yet.
     pub fn new(ensemble: &Ensemble) -> Self {
         Self { ensemble: ensemble.clone(), methods: Vec::new(), beside: None, open: None }
     }
@@ -136,8 +136,8 @@ impl Lessons {
     }
 }
 
-/// A saved state fits lessons by the same methods in the same order.
-impl Stateful for Lessons {
+/// A saved state fits teachings by the same methods in the same order.
+impl Stateful for Teachings {
     fn save(&self) -> Result<State> {
         let mut tensors = Named::default();
         let methods = self.methods.iter().enumerate();
@@ -151,12 +151,12 @@ impl Stateful for Lessons {
     }
 }
 
-impl Lessons {
+impl Teachings {
     fn take(&mut self, state: &State) -> Result<()> {
-        let values: Vec<serde_json::Value> = state.read("lessons")?;
+        let values: Vec<serde_json::Value> = state.read("teachings")?;
         if values.len() != self.methods.len() {
             let expected = format!("{} methods", self.methods.len());
-            return Err(Error::state("lessons", expected, values.len()));
+            return Err(Error::state("teachings", expected, values.len()));
         }
         for (i, (method, values)) in self.methods.iter_mut().zip(&values).enumerate() {
             method.restore(&pick(state, &format!("{i}/"), values)?)?;
