@@ -11,3 +11,4 @@ mod parameters;
 mod representation;
 mod resume;
 mod samples;
+mod weights;
