@@ -30,13 +30,27 @@ enum Way {
     Conditioned,
 }
 
-const METHODS: [Method; 6] = [
-    ("weighted sum", r#"{"name": "constant", "weights": [1, 1]}"#, Way::Traced(Start::Fresh)),
-    ("COSMOS", r#"{"name": "cosmos", "lambda": 5, "preference": [1, 1]}"#, Way::Traced(Start::Fresh)),
-    ("PBI", r#"{"name": "pbi", "theta": 5, "preference": [1, 1]}"#, Way::Traced(Start::Fresh)),
-    ("smooth Tchebycheff", r#"{"name": "stch", "mu": 0.02}"#, Way::Traced(Start::Fresh)),
-    ("smooth Tchebycheff, warm", r#"{"name": "stch", "mu": 0.02}"#, Way::Traced(Start::Warm)),
-    ("smooth Tchebycheff, one network", r#"{"name": "stch", "mu": 0.02}"#, Way::Conditioned),
+const METHODS: [Method; 8] = [
+    ("weighted sum", r#"{"losses": {"name": "constant", "weights": [1, 1]}}"#, Way::Traced(Start::Fresh)),
+    (
+        "COSMOS",
+        r#"{"losses": {"name": "cosmos", "lambda": 5, "preference": [1, 1]}}"#,
+        Way::Traced(Start::Fresh),
+    ),
+    ("PBI", r#"{"losses": {"name": "pbi", "theta": 5, "preference": [1, 1]}}"#, Way::Traced(Start::Fresh)),
+    (
+        "EPO",
+        r#"{"gradients": {"of": "parameters", "method": {"name": "epo", "preference": [1, 1]}}}"#,
+        Way::Traced(Start::Fresh),
+    ),
+    (
+        "FERERO",
+        r#"{"gradients": {"of": "parameters", "method": {"name": "ferero", "preference": [1, 1]}}}"#,
+        Way::Traced(Start::Fresh),
+    ),
+    ("smooth Tchebycheff", r#"{"losses": {"name": "stch", "mu": 0.02}}"#, Way::Traced(Start::Fresh)),
+    ("smooth Tchebycheff, warm", r#"{"losses": {"name": "stch", "mu": 0.02}}"#, Way::Traced(Start::Warm)),
+    ("smooth Tchebycheff, one network", r#"{"losses": {"name": "stch", "mu": 0.02}}"#, Way::Conditioned),
 ];
 
 const LEAD: &str = "Every method is asked for the same preferences. The front is concave: what minimizes a weighted sum is one \
@@ -121,11 +135,11 @@ fn front(&(_, objective, way): &Method, seed: u64, arguments: &Arguments) -> Res
 }
 
 fn builder(model: impl Model + 'static, params: Params, objective: &str) -> Result<StepBuilder> {
-    let config: ScalarizerConfig =
-        serde_json::from_str(objective).map_err(|e| Error::parameter("objective", "a scalarizer", e))?;
+    let config: BalanceConfig =
+        serde_json::from_str(objective).map_err(|e| Error::parameter("objective", "a balance", e))?;
     let adam = OptimizerConfig::Adam(Adam { lr: 0.01, ..Adam::default() });
     let builder = TASKS.iter().fold(Step::builder(model, params), |b, task| b.criterion(task, Hill));
-    Ok(builder.balance(Balance::losses(config.build())).optimizer(adam))
+    Ok(builder.balance(config.build()?).optimizer(adam))
 }
 
 /// Weighted sums must miss most of the front, and smooth Tchebycheff must find it in all three ways.

@@ -6,6 +6,7 @@ mod table;
 
 use conditions::optimal;
 use families::{Rows, along, families, gramian, norm, update};
+use proptest::prelude::*;
 use table::Promise::*;
 use table::{Promise, ROWS, Row, build, config};
 use taskweave_kernels::{Error, Rng};
@@ -63,7 +64,67 @@ fn every_weighting_keeps_its_promises_on_every_kind_of_jacobian() {
         }
     }
     println!("{cells} cells");
-    assert!(cells > 1500, "{cells}");
+    assert!(cells > 4000, "{cells}");
+}
+
+#[test]
+fn no_weighting_is_missing_from_the_table() {
+    for name in WeightingConfig::NAMES {
+        let begin = format!(r#"{{"name": "{name}""#);
+        assert!(ROWS.iter().any(|row| row.text.starts_with(&begin)), "{name}");
+    }
+}
+
+/// The most tasks that solvers are made for, with norms over six orders of magnitude, and fewer dimensions than tasks.
+#[test]
+fn two_hundred_and_fifty_six_tasks_are_no_more_than_a_few() {
+    let families: Vec<_> = families(256)
+        .into_iter()
+        .filter(|(family, _)| ["scaled", "scaled, rank-deficient"].contains(family))
+        .collect();
+    for row in &ROWS {
+        for (family, rows) in &families {
+            let what = format!("{}, 256 tasks, {family}", row.text);
+            match build(row.text, 256).weights(&gramian(rows)) {
+                Ok(w) => {
+                    assert!(w.len() == 256 && w.iter().all(|w| w.is_finite()), "{what}");
+                    let own = row.promises.iter().filter(|p| ![Equivariant, UnitFree, Linear].contains(p));
+                    own.for_each(|promise| check(*promise, row.text, rows, &w, &what));
+                }
+                Err(error) => assert!(excused(row, 256, &error) && stationary(rows), "{what}: {error}"),
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+    /// Any shape, any norms over 10^±3, drawn at random: whatever a row promises.
+    #[test]
+    fn promises_hold_on_whatever_is_drawn(
+        seed in any::<u64>(),
+        tasks in 1usize..12,
+        width in 1usize..16,
+        lean in -0.5f64..1.0,
+        powers in prop::collection::vec(-3.0f64..3.0, 12),
+    ) {
+        let mut rng = Rng::new(seed);
+        let rows: Rows = powers[..tasks].iter()
+            .map(|power| (0..width).map(|_| (rng.normal() + lean) * 10f64.powf(*power)).collect())
+            .collect();
+        for row in &ROWS {
+            let what = format!("{}, {tasks} × {width}, seed {seed}", row.text);
+            match build(row.text, tasks).weights(&gramian(&rows)) {
+                Ok(w) => {
+                    assert!(w.iter().all(|w| w.is_finite()), "{what}");
+                    let theorems = [NoConflict, Shortest, NoneWhereStationary];
+                    let promised = row.promises.iter().filter(|promise| theorems.contains(promise));
+                    promised.for_each(|promise| check(*promise, row.text, &rows, &w, &what));
+                }
+                Err(error) => assert!(excused(row, tasks, &error), "{what}: {error}"),
+            }
+        }
+    }
 }
 
 fn check(promise: Promise, text: &str, rows: &Rows, w: &[f64], what: &str) {

@@ -30,16 +30,17 @@ pub enum Promise {
 
 use Promise::*;
 
-/// Preferences of 128 tasks at most.
+/// A number for each task.
 pub fn preference(tasks: usize) -> String {
     let numbers: Vec<String> = (0..tasks).map(|i| format!("{}.0", 1 + i % 3)).collect();
     format!("[{}]", numbers.join(", "))
 }
 
 /// The table: a new weighting is tested by a new row.
-pub const ROWS: [Row; 31] = [
+pub const ROWS: [Row; 32] = [
     Row { text: r#"{"name": "mean"}"#, promises: &[Equivariant] },
     Row { text: r#"{"name": "sum"}"#, promises: &[Equivariant] },
+    Row { text: r#"{"name": "constant", "weights": PREFERENCE}"#, promises: &[] },
     Row { text: r#"{"name": "random", "seed": 3}"#, promises: &[] },
     Row { text: r#"{"name": "norm_balance"}"#, promises: &[Equivariant] },
     Row { text: r#"{"name": "gradnorm"}"#, promises: &[Equivariant] },
