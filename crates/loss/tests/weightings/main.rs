@@ -82,7 +82,8 @@ fn two_hundred_and_fifty_six_tasks_are_no_more_than_a_few() {
         .into_iter()
         .filter(|(family, _)| ["scaled", "scaled, rank-deficient"].contains(family))
         .collect();
-    for row in &ROWS {
+    // What wraps another row's method has that row's solver.
+    for row in ROWS.iter().filter(|row| !row.text.contains("\"of\"")) {
         for (family, rows) in &families {
             let what = format!("{}, 256 tasks, {family}", row.text);
             match build(row.text, 256).weights(&gramian(rows)) {
@@ -98,7 +99,7 @@ fn two_hundred_and_fifty_six_tasks_are_no_more_than_a_few() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig::with_cases(256))]
     /// Any shape, any norms over 10^±3, drawn at random: whatever a row promises.
     #[test]
     fn promises_hold_on_whatever_is_drawn(
