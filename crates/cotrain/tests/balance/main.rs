@@ -6,6 +6,7 @@ mod small;
 mod batches;
 mod conventions;
 mod cost;
+mod feedback;
 mod four;
 mod parameters;
 mod representation;
