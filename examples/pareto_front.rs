@@ -30,13 +30,27 @@ enum Way {
     Conditioned,
 }
 
-const METHODS: [Method; 6] = [
-    ("weighted sum", r#"{"name": "constant", "weights": [1, 1]}"#, Way::Traced(Start::Fresh)),
-    ("COSMOS", r#"{"name": "cosmos", "lambda": 5, "preference": [1, 1]}"#, Way::Traced(Start::Fresh)),
-    ("PBI", r#"{"name": "pbi", "theta": 5, "preference": [1, 1]}"#, Way::Traced(Start::Fresh)),
-    ("smooth Tchebycheff", r#"{"name": "stch", "mu": 0.02}"#, Way::Traced(Start::Fresh)),
-    ("smooth Tchebycheff, warm", r#"{"name": "stch", "mu": 0.02}"#, Way::Traced(Start::Warm)),
-    ("smooth Tchebycheff, one network", r#"{"name": "stch", "mu": 0.02}"#, Way::Conditioned),
+const METHODS: [Method; 8] = [
+    ("weighted sum", r#"{"losses": {"name": "constant", "weights": [1, 1]}}"#, Way::Traced(Start::Fresh)),
+    (
+        "COSMOS",
+        r#"{"losses": {"name": "cosmos", "lambda": 5, "preference": [1, 1]}}"#,
+        Way::Traced(Start::Fresh),
+    ),
+    ("PBI", r#"{"losses": {"name": "pbi", "theta": 5, "preference": [1, 1]}}"#, Way::Traced(Start::Fresh)),
+    (
+        "EPO",
+        r#"{"gradients": {"of": "parameters", "method": {"name": "epo", "preference": [1, 1]}}}"#,
+        Way::Traced(Start::Fresh),
+    ),
+    (
+        "FERERO",
+        r#"{"gradients": {"of": "parameters", "method": {"name": "ferero", "preference": [1, 1]}}}"#,
+        Way::Traced(Start::Fresh),
+    ),
+    ("smooth Tchebycheff", r#"{"losses": {"name": "stch", "mu": 0.02}}"#, Way::Traced(Start::Fresh)),
+    ("smooth Tchebycheff, warm", r#"{"losses": {"name": "stch", "mu": 0.02}}"#, Way::Traced(Start::Warm)),
+    ("smooth Tchebycheff, one network", r#"{"losses": {"name": "stch", "mu": 0.02}}"#, Way::Conditioned),
 ];
 
 const LEAD: &str = "Every method is asked for the same preferences. The front is concave: what minimizes a weighted sum is one \
@@ -121,19 +135,21 @@ fn front(&(_, objective, way): &Method, seed: u64, arguments: &Arguments) -> Res
 }
 
 fn builder(model: impl Model + 'static, params: Params, objective: &str) -> Result<StepBuilder> {
-    let config: ScalarizerConfig =
-        serde_json::from_str(objective).map_err(|e| Error::parameter("objective", "a scalarizer", e))?;
+    let config: BalanceConfig =
+        serde_json::from_str(objective).map_err(|e| Error::parameter("objective", "a balance", e))?;
     let adam = OptimizerConfig::Adam(Adam { lr: 0.01, ..Adam::default() });
     let builder = TASKS.iter().fold(Step::builder(model, params), |b, task| b.criterion(task, Hill));
-    Ok(builder.balance(Balance::losses(config.build())).optimizer(adam))
+    Ok(builder.balance(config.build()?).optimizer(adam))
 }
 
-/// Weighted sums must miss most of the front, and smooth Tchebycheff must find it in all three ways.
+/// Weighted sums must miss most of the front; EPO and FERERO must find it, and smooth Tchebycheff in all three ways.
 fn check(shares: &Named<(Vec<f64>, Vec<f64>)>) -> Result<()> {
     for (name, (_, shares)) in shares.iter() {
         let (expected, holds) = match name {
             "weighted sum" => ("below 50 %", shares.iter().all(|share| *share < 50.0)),
-            name if name.starts_with("smooth") => ("above 80 %", shares.iter().all(|share| *share > 80.0)),
+            name if name.starts_with("smooth") || ["EPO", "FERERO"].contains(&name) => {
+                ("above 80 %", shares.iter().all(|share| *share > 80.0))
+            }
             _ => ("any", true),
         };
         if !holds {

@@ -68,7 +68,7 @@ fn answer() -> Result<usize> {
 fn steps(request: &Request) -> Result<Vec<Value>> {
     let mut scalarizer = request.method.build();
     let step = |(i, losses): (usize, &Vec<f64>)| {
-        let step = one(&mut *scalarizer, losses, request.after.get(i))?;
+        let step = one(&mut *scalarizer, losses, request.after.get(i)).map_err(|error| error.at(i as u64))?;
         Ok(json!({ "value": step.0, "weights": step.1 }))
     };
     request.losses.iter().enumerate().map(step).collect()

@@ -133,6 +133,32 @@ fn an_aggregator_takes_the_preference_too() {
     assert!(distance(&front) < 1e-8, "{}", distance(&front));
 }
 
+/// At the end r·L is equal for EPO and L proportional to r for FERERO, on the curve √a + √b = 2.
+#[test]
+fn methods_that_balance_gradients_by_a_preference_find_their_point_of_the_front() {
+    let balancing = |name: &str| {
+        let params = Params::new(&Rng::new(0), DType::F64, &Device::Cpu);
+        let number = params.shared().get_with_hints((1, 1), "number", Init::Const(0.3)).unwrap();
+        let text = format!(r#"{{"name": "{name}", "preference": [1, 1]}}"#);
+        let aggregator = serde_json::from_str::<AggregatorConfig>(&text).unwrap().build().unwrap();
+        let builder = builder(Number { from: Source::Free(number) }, params);
+        builder.balance(Balance::parameters(aggregator)).build().unwrap()
+    };
+    let preferences = vec![preference(1.0, 3.0), preference(1.0, 1.0), preference(2.0, 1.0)];
+    let tracer = Tracer::new(preferences).unwrap();
+    for name in ["epo", "ferero"] {
+        let front = tracer.trace(|_| Ok(training(balancing(name), 400))).unwrap();
+        for trade_off in front.trade_offs() {
+            let (r, losses) = (&trade_off.preference, &trade_off.losses);
+            let (r, l) = ([r["up"], r["down"]], [losses["up"], losses["down"]]);
+            assert!((l[0].sqrt() + l[1].sqrt() - 2.0).abs() < 1e-6, "{name}: {l:?}");
+            let [a, b] = if name == "epo" { [r[0] * l[0], r[1] * l[1]] } else { [l[0] / r[0], l[1] / r[1]] };
+            // EPO takes steps of one length to and fro.
+            assert!((a / b - 1.0).abs() < 0.05, "{name} at {r:?}: {l:?}");
+        }
+    }
+}
+
 #[test]
 fn a_warm_start_begins_where_the_preference_before_has_led() {
     let tracer = Tracer::new(vec![preference(1.0, 0.0), preference(0.9, 0.1)]).unwrap().start(Start::Warm);

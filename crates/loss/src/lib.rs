@@ -35,6 +35,7 @@
 mod adam;
 mod affinity;
 pub mod aggregator;
+mod attempt;
 pub mod criterion;
 mod delta;
 mod element_weight;

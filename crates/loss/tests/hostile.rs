@@ -113,6 +113,95 @@ fn a_loss_that_is_not_finite_names_its_task() {
     }
 }
 
+/// Whose first call takes the tasks in before it is refused.
+const FIRST: [&str; 2] = ["excess_mtl", "sam_gs"];
+
+/// Whatever is refused, in the first call or later, the method goes on as if it had not been asked.
+#[test]
+fn a_refused_call_leaves_every_method_as_it_was() {
+    let good = |step| jacobian(step, &TASKS, DType::F64);
+    let refusals = || {
+        let unknown = Jacobian::new(good(9).rows().clone()).unwrap();
+        [spoiled(f64::NAN, "a", DType::F64), spoiled(f64::INFINITY, "d", DType::F64), unknown]
+            .into_iter()
+            .chain([jacobian(0, &TASKS[..3], DType::F64), jacobian(0, &["d", "c", "b", "a"], DType::F64)])
+    };
+    let numbers = |found: &Aggregated| {
+        let block = |block: &Gradient| block.clone().into_dense().unwrap().flatten_all().unwrap();
+        found.gradient.values().flat_map(|g| block(g).to_vec1::<f64>().unwrap()).collect::<Vec<_>>()
+    };
+    let mut refused = 0;
+    for text in AGGREGATORS {
+        for steps in [0, 3] {
+            for bad in refusals() {
+                let (mut method, mut twin) = (aggregator(text), aggregator(text));
+                for step in 0..steps {
+                    method.aggregate(&good(step)).unwrap();
+                    twin.aggregate(&good(step)).unwrap();
+                }
+                if method.aggregate(&bad).is_ok() {
+                    continue;
+                }
+                refused += 1;
+                if steps == 0 && FIRST.iter().any(|name| text.contains(name)) {
+                    continue;
+                }
+                assert_eq!(
+                    method.save().unwrap().values,
+                    twin.save().unwrap().values,
+                    "{text}, {steps} steps"
+                );
+                for step in steps..steps + 2 {
+                    let (a, b) =
+                        (method.aggregate(&good(step)).unwrap(), twin.aggregate(&good(step)).unwrap());
+                    assert!(numbers(&a) == numbers(&b) && a.weights == b.weights, "{text}, {steps} steps");
+                }
+            }
+        }
+    }
+    assert!(refused > 4 * AGGREGATORS.len(), "{refused}");
+}
+
+/// Losses that come back after a step, and those of an epoch.
+#[test]
+fn what_is_fed_back_is_refused_or_ignored_where_it_is_not_finite() {
+    let named = |b: f64| Named::new([("a", 0.5), ("b", b)]).unwrap();
+    let tensors = |b: f64| named(b).map(|_, loss| Tensor::new(*loss, &Device::Cpu).unwrap());
+    for text in SCALARIZERS {
+        let mut method = scalarizer(text);
+        for _ in 0..3 {
+            scalarized(&mut *method, &tensors(1.5)).unwrap();
+            method.after_step(&named(1.2)).unwrap();
+            method.end_epoch(&named(1.5)).unwrap();
+        }
+        for bad in BAD {
+            let before = method.save().unwrap().values;
+            for told in [method.after_step(&named(bad)), method.end_epoch(&named(bad))] {
+                assert!(
+                    matches!(&told, Ok(()) | Err(Error::NonFinite { .. } | Error::Parameter { .. })),
+                    "{text}: {told:?}"
+                );
+            }
+            assert_eq!(method.save().unwrap().values, before, "{text}");
+        }
+        let found = scalarized(&mut *method, &tensors(1.5)).unwrap();
+        assert!(found.weights.values().all(|weight| weight.is_finite()), "{text}");
+    }
+}
+
+/// The weights are numbers, and their sum with the losses is none.
+#[test]
+fn a_scalar_that_is_not_finite_names_its_tasks() {
+    let loss = |x: f64| Tensor::new(x, &Device::Cpu).unwrap();
+    let losses = Named::new([("a", loss(1e300)), ("b", loss(2.0))]).unwrap();
+    let mut constant = scalarizer(r#"{"name": "constant", "weights": [["a", 1e300], ["b", 1.0]]}"#);
+    let error = scalarized(&mut *constant, &losses).unwrap_err();
+    assert_eq!(error.to_string(), "scalar of the losses of `a`, `b` is not finite");
+    let narrow = losses.map(|_, _| Tensor::new(2e38f32, &Device::Cpu).unwrap());
+    let error = scalarized(&mut *scalarizer(r#"{"name": "sum"}"#), &narrow).unwrap_err();
+    assert_eq!(error.to_string(), "scalar of the losses of `a`, `b` is not finite");
+}
+
 /// A state of any other method, and one with numbers of four tasks for three.
 #[test]
 fn a_state_that_does_not_fit_is_refused_now_or_at_the_next_step() {

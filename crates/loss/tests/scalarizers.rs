@@ -1,6 +1,6 @@
 //! What every scalarizer must hold, one row per scalarizer.
 
-use candle_core::{Device, Tensor, Var};
+use candle_core::{DType, Device, Tensor, Var};
 use proptest::prelude::*;
 use taskweave_kernels::{Error, Named};
 use taskweave_loss::{ScalarizerConfig, scalarized};
@@ -168,9 +168,9 @@ fn parameters_out_of_range_are_refused_by_name() {
 fn losses_in_f32_keep_their_dtype() {
     for row in ROWS {
         let losses = losses(&[("a", 0.5), ("b", 2.0)]);
-        let losses = losses.map(|_, loss| loss.to_dtype(candle_core::DType::F32).unwrap());
+        let losses = losses.map(|_, loss| loss.to_dtype(DType::F32).unwrap());
         let step = scalarized(&mut *config(row).build(), &losses).unwrap();
-        assert_eq!(step.value.dtype(), candle_core::DType::F32, "{row}");
+        assert_eq!(step.value.dtype(), DType::F32, "{row}");
         assert!(step.weights.values().all(|weight| weight.is_finite()), "{row}");
     }
 }
@@ -210,4 +210,74 @@ fn a_preference_replaces_that_of_the_configuration() {
     }
     let none = config(ROWS[1]).build().prefer(&Named::new([("a", 1.0)]).unwrap()).unwrap_err().to_string();
     assert_eq!(none, "preference: expected a method that takes one, found one that takes none");
+}
+
+/// A row for any number of tasks.
+fn for_tasks(name: &str, tasks: usize) -> String {
+    let numbers = (0..tasks).map(|i| format!("{}.0", 1 + i % 3)).collect::<Vec<_>>().join(", ");
+    match name {
+        "constant" => format!(r#"{{"name": "constant", "weights": [{numbers}]}}"#),
+        "stch" => r#"{"name": "stch", "mu": 0.3}"#.into(),
+        "cosmos" => format!(r#"{{"name": "cosmos", "lambda": 2.0, "preference": [{numbers}]}}"#),
+        "pbi" => format!(r#"{{"name": "pbi", "theta": 5.0, "preference": [{numbers}]}}"#),
+        _ => format!(r#"{{"name": "{name}"}}"#),
+    }
+}
+
+/// Losses of each task at a step: falling, all alike, in units over 10^±3, or tiny.
+fn course(family: usize, task: usize, step: i32) -> f64 {
+    let fall = 0.9f64.powi(step * (1 + task as i32 % 2));
+    match family {
+        0 => fall * (0.5 + (task % 5) as f64),
+        1 => fall,
+        2 => fall * 10f64.powi(task as i32 % 7 - 3),
+        _ => 1e-6 * fall * (1 + task % 3) as f64,
+    }
+}
+
+/// Four steps of every scalarizer on losses of one to 128 tasks: finite in both dtypes, the same for tasks in another order.
+#[test]
+fn every_scalarizer_on_any_number_of_tasks_and_losses_of_any_size() {
+    let mut cells = 0;
+    for name in ScalarizerConfig::NAMES {
+        for tasks in [1, 2, 3, 8, 40, 128] {
+            for family in 0..4 {
+                let what = format!("{name}, {tasks} tasks, family {family}");
+                let text = for_tasks(name, tasks);
+                let run = |order: &[usize], dtype: DType| {
+                    let (mut scalarizer, mut last) = (config(&text).build(), Named::default());
+                    for step in 0..4 {
+                        let of = |step: i32| {
+                            let named = order.iter().map(|&i| (format!("t{i}"), course(family, i, step)));
+                            Named::new(named).unwrap()
+                        };
+                        let tensor = |_: &str, loss: &f64| Tensor::new(*loss, &Device::Cpu)?.to_dtype(dtype);
+                        let found = scalarized(&mut *scalarizer, &of(step).try_map(tensor).unwrap()).unwrap();
+                        scalarizer.after_step(&of(step + 1)).unwrap();
+                        scalarizer.end_epoch(&of(step)).unwrap();
+                        last = found.weights;
+                    }
+                    last
+                };
+                let forward: Vec<usize> = (0..tasks).collect();
+                let weights = run(&forward, DType::F64);
+                assert!(weights.len() == tasks && weights.values().all(|w| w.is_finite()), "{what}");
+                assert!(run(&forward, DType::F32).values().all(|w| w.is_finite()), "{what}, f32");
+                cells += 2;
+                // Numbers of a list go by place, draws and pairs of neighbors by order.
+                if ["constant", "cosmos", "pbi", "random", "ldc"].contains(name) {
+                    continue;
+                }
+                let backward: Vec<usize> = (0..tasks).rev().collect();
+                let turned = run(&backward, DType::F64);
+                for (task, weight) in weights.iter() {
+                    let apart = (turned[task] - weight).abs();
+                    assert!(apart <= 1e-9 * weight.abs().max(1e-3), "{what}: {} and {weight}", turned[task]);
+                }
+                cells += 1;
+            }
+        }
+    }
+    println!("{cells} cells");
+    assert!(cells > 1000, "{cells}");
 }

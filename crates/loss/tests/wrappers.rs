@@ -3,9 +3,10 @@
 
 use candle_core::{Device, Tensor};
 use taskweave_kernels::autograd::Gradient;
-use taskweave_kernels::{Error, Named};
-use taskweave_loss::aggregator::BlockwiseConfig;
-use taskweave_loss::{Aggregator, AggregatorConfig, Gramian, Jacobian, WeightingConfig};
+use taskweave_kernels::{Error, Named, Result, State, Stateful};
+use taskweave_loss::aggregator::{BlockwiseConfig, Weighted, Within};
+use taskweave_loss::weighting::{Ema, Every};
+use taskweave_loss::{Aggregator, AggregatorConfig, Gramian, Jacobian, Weighting, WeightingConfig};
 
 /// An aggregator and its answers.
 struct Row {
@@ -151,5 +152,95 @@ fn no_aggregator_is_missing_from_the_table() {
     for name in BlockwiseConfig::NAMES {
         let begin = format!(r#"{{"name": "{name}""#);
         assert!(ROWS.iter().any(|row| row.text.starts_with(&begin)), "{name}");
+    }
+}
+
+/// A user's method with a state, whose weights are no numbers at its third call.
+struct Wild {
+    calls: u64,
+    weights: Vec<f64>,
+}
+
+impl Weighting for Wild {
+    fn weights(&mut self, gramian: &Gramian) -> Result<Vec<f64>> {
+        self.calls += 1;
+        Ok(if self.calls == 3 { self.weights.clone() } else { vec![self.calls as f64; gramian.len()] })
+    }
+}
+
+impl Stateful for Wild {
+    fn save(&self) -> Result<State> {
+        State::of(&self.calls)
+    }
+
+    fn restore(&mut self, state: &State) -> Result<()> {
+        self.calls = state.read("wild")?;
+        Ok(())
+    }
+}
+
+/// Everything that wraps a weighting of one's own.
+fn around(weights: &[f64]) -> Vec<(&'static str, Box<dyn Aggregator>)> {
+    let wild = || Box::new(Wild { calls: 0, weights: weights.to_vec() });
+    let lifted = |weighting: Box<dyn Weighting>| Box::new(Weighted::new(weighting)) as Box<dyn Aggregator>;
+    vec![
+        ("weighted", lifted(wild())),
+        ("ema", lifted(Box::new(Ema::new(0.5, wild()).unwrap()))),
+        ("every", lifted(Box::new(Every::new(1, wild()).unwrap()))),
+        ("ema of every", lifted(Box::new(Ema::new(0.5, Box::new(Every::new(1, wild()).unwrap())).unwrap()))),
+        ("within", Box::new(Within::new("v", wild()))),
+    ]
+}
+
+#[test]
+fn weights_that_are_none_are_refused_by_every_wrapper_and_leave_its_state() {
+    for (weights, expected) in [
+        (vec![1.0, f64::NAN], "weight of `b` is not finite"),
+        (vec![f64::INFINITY, 1.0], "weight of `a` is not finite"),
+        (vec![1.0], "weights: expected shape [2], one per task, found [1]"),
+    ] {
+        for (name, mut wrapper) in around(&weights) {
+            (0..2).for_each(|_| drop(gradient(&mut *wrapper)));
+            let before = wrapper.save().unwrap().values;
+            let error = wrapper.aggregate(&jacobian()).unwrap_err();
+            assert_eq!(error.to_string(), expected, "{name}");
+            assert_eq!(wrapper.save().unwrap().values, before, "{name}");
+        }
+    }
+}
+
+/// What is refused at the very first call is not taken for the tasks from then on; what one group refuses, none has seen.
+#[test]
+fn a_refused_first_call_of_a_wrapper_leaves_it_as_new() {
+    let block = |x: [f64; 2]| Gradient::from(Tensor::new(&x, &Device::Cpu).unwrap());
+    let others = |bad: f64| {
+        let row =
+            |x: f64| Named::new([("m.weight", block([1.0, 0.5])), ("v.weight", block([x, 1.0]))]).unwrap();
+        let rows = Named::new([("c", row(1.0)), ("d", row(bad)), ("e", row(2.0))]).unwrap();
+        // Without losses, which GradNorm needs.
+        Jacobian::new(rows).unwrap()
+    };
+    for inner in [
+        r#"{"name": "gradnorm"}"#,
+        r#"{"name": "gradvac", "seed": 3}"#,
+        r#"{"name": "random", "seed": 3}"#,
+        r#"{"name": "pcd", "primary": "a"}"#,
+        r#"{"name": "nash_mtl"}"#,
+    ] {
+        for wrapper in [
+            format!(r#"{{"name": "ema", "of": {inner}}}"#),
+            format!(r#"{{"name": "every", "steps": 2, "of": {inner}}}"#),
+            format!(r#"{{"name": "per_group", "of": {inner}}}"#),
+            format!(r#"{{"name": "per_group", "of": {{"name": "ema", "of": {inner}}}}}"#),
+            format!(r#"{{"name": "within", "blocks": "v", "of": {inner}}}"#),
+        ] {
+            let (mut found, mut fresh) = (build(&wrapper), build(&wrapper));
+            let error = found.aggregate(&others(f64::NAN)).unwrap_err();
+            let refused =
+                matches!(error, Error::NonFinite { .. } | Error::Parameter { .. } | Error::Unknown { .. });
+            assert!(refused, "{wrapper}: {error}");
+            assert_eq!(found.save().unwrap().values, fresh.save().unwrap().values, "{wrapper}");
+            assert_eq!(gradient(&mut *found), gradient(&mut *fresh), "{wrapper}");
+        }
     }
 }

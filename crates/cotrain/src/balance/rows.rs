@@ -1,10 +1,11 @@
 //! What a method asks of several gradients, and what it makes of them.
 
-use candle_core::Tensor;
+use candle_core::{DType, Device, Tensor};
 use serde::{Deserialize, Serialize};
 use taskweave_kernels::autograd::Gradient;
 use taskweave_kernels::optim::IntoGradient;
 use taskweave_kernels::{Error, Named, Result};
+use taskweave_loss::weighting::checked;
 use taskweave_loss::{Aggregated, Aggregator, Gramian, Jacobian, Weighting};
 
 use super::{Balance, Gradients, Normalize};
@@ -13,6 +14,9 @@ use super::{Balance, Gradients, Normalize};
 pub(crate) trait Rows {
     /// Their inner products, `[rows · rows]`.
     fn products(&mut self) -> Result<Vec<f64>>;
+
+    /// What their numbers are stored as.
+    fn dtype(&self) -> DType;
 
     /// The rows themselves, with the same blocks in each.
     fn rows(&mut self) -> Result<Named<Named<Gradient>>>;
@@ -64,7 +68,9 @@ impl Balance {
         let (of, normalize) = (Objectives { losses, slopes }, self.normalize);
         let factor = self.scale.factor(losses.len());
         if let Some(weights) = self.remembered(slopes) {
-            return of.weighted_sum(rows, weights);
+            let made = of.weighted_sum(rows, weights)?;
+            self.last.iter_mut().for_each(|last| last.age += 1);
+            return Ok(made);
         }
         let weights = match (self.without_gradients(slopes)?, &mut self.gradients) {
             (Some(weights), _) => weights,
@@ -80,8 +86,9 @@ impl Balance {
             }
         };
         let weights = weights.map(|_, weight| factor * weight);
-        self.last = (self.refresh > 1).then(|| Last { age: 1, weights: weights.clone() });
-        of.weighted_sum(rows, weights)
+        let made = of.weighted_sum(rows, weights.clone())?;
+        self.last = (self.refresh > 1).then_some(Last { age: 1, weights });
+        Ok(made)
     }
 
     /// The weights of a method that does not look at the gradients of the parameters, which then need not be formed.
@@ -92,23 +99,22 @@ impl Balance {
         };
         let Some(weighting) = aggregator.weighting() else { return Ok(None) };
         let weights = weighting.without_gradients(rows.len())?;
-        weights.map(|weights| Named::new(rows.names().map(String::from).zip(weights))).transpose()
+        let named = |weights| Named::new(rows.names().map(String::from).zip(checked(rows.names(), weights)?));
+        weights.map(named).transpose()
     }
 
     /// The last weights, where they still hold: for the same rows, and for `refresh` steps.
-    fn remembered(&mut self, rows: &Named<f64>) -> Option<Named<f64>> {
-        let last = self.last.as_mut()?;
-        if last.age >= self.refresh || !last.weights.names().eq(rows.names()) {
-            return None;
-        }
-        last.age += 1;
-        Some(last.weights.clone())
+    fn remembered(&self, rows: &Named<f64>) -> Option<Named<f64>> {
+        let last = self.last.as_ref()?;
+        let holds = last.age < self.refresh && last.weights.names().eq(rows.names());
+        holds.then(|| last.weights.clone())
     }
 }
 
 impl Objectives<'_> {
     fn weighted_sum(self, rows: &mut dyn Rows, weights: Named<f64>) -> Result<Balanced> {
         let own: Vec<f64> = weights.values().zip(self.slopes.values()).map(|(w, slope)| w * slope).collect();
+        self.require_finite(&own, rows.dtype())?;
         let made = rows.combined(&own)?;
         Ok(Balanced { gradient: rows.finish(made, &own)?, weights: Some(weights) })
     }
@@ -132,7 +138,7 @@ impl Objectives<'_> {
             }
         };
         let losses = self.losses.values().copied().collect();
-        let weights = weighting.weights(&gramian.with_losses(losses)?)?;
+        let weights = checked(self.slopes.names(), weighting.weights(&gramian.with_losses(losses)?)?)?;
         let weights = weights.iter().zip(&divisors).map(|(weight, divisor)| weight / divisor);
         Named::new(self.slopes.names().map(String::from).zip(weights))
     }
@@ -156,16 +162,28 @@ impl Objectives<'_> {
             None => jacobian,
         };
         let Aggregated { gradient, weights } = aggregator.aggregate(&jacobian)?;
+        let weights = weights.map(|weights| checked(self.slopes.names(), weights)).transpose()?;
         let gradient = gradient.try_map(|_, block| times(block, factor))?;
         let weight = |i: usize| weights.as_ref().and_then(|weights| weights.get(i)).copied().unwrap_or(1.0);
         let own = self.slopes.values().zip(&divisors).enumerate();
-        let own = own.map(|(i, (slope, divisor))| factor * weight(i) * slope / divisor);
-        let gradient = rows.finish(gradient, &own.collect::<Vec<_>>())?;
+        let own: Vec<f64> = own.map(|(i, (slope, divisor))| factor * weight(i) * slope / divisor).collect();
+        self.require_finite(&own, rows.dtype())?;
+        let gradient = rows.finish(gradient, &own)?;
         let of_row = |(weight, divisor): (&f64, &f64)| factor * weight / divisor;
         let weights = weights.map(|weights| weights.iter().zip(&divisors).map(of_row).collect::<Vec<_>>());
         let names = self.slopes.names().map(String::from);
         let weights = weights.map(|weights| Named::new(names.zip(weights))).transpose()?;
         Ok(Balanced { gradient, weights })
+    }
+
+    /// Gradients of a dtype can be multiplied by what every row weighs: a number may be too large for it.
+    fn require_finite(self, weights: &[f64], dtype: DType) -> Result<()> {
+        let stored = Tensor::new(weights, &Device::Cpu)?.to_dtype(dtype)?.to_dtype(DType::F64)?;
+        let stored = stored.to_vec1::<f64>()?;
+        match self.slopes.names().zip(stored).find(|(_, weight)| !weight.is_finite()) {
+            Some((row, _)) => Err(Error::non_finite(format!("weight (in {dtype:?})"), row)),
+            None => Ok(()),
+        }
     }
 
     fn scaled_rows(self, rows: &Named<Named<Gradient>>, divisors: &[f64]) -> Result<Jacobian> {

@@ -216,3 +216,40 @@ fn cells(outcomes: &[&Outcome], delta: Option<[Vec<f64>; 2]>) -> Result<Named<Ve
     }
     Ok(cells)
 }
+
+#[cfg(test)]
+mod tests {
+    use taskweave_loss::Direction;
+
+    use super::*;
+
+    fn outcome(method: &str, seed: u64, scores: &[(&str, f64)]) -> Outcome {
+        let score = |value: f64| TaskScore {
+            loss: 0.0,
+            primary: "rmse".into(),
+            direction: Direction::Lower,
+            metrics: Named::new([("rmse", value)]).unwrap(),
+        };
+        let scores = Named::new(scores.iter().map(|(task, value)| (*task, score(*value)))).unwrap();
+        Outcome { method: method.into(), seed, parameters: 1, scores, history: History::default() }
+    }
+
+    /// By hand: 25, 0 and −12.5 % worse, mean 4.1667, deviation √(729.17 / 2).
+    #[test]
+    fn each_seed_is_compared_with_single_tasks_of_its_own_and_the_table_has_the_spread() {
+        let mut comparison = Comparison::default();
+        for (seed, unit, a, b) in [(0, 1.0, 3.0, 1.0), (1, 10.0, 1.0, 1.5), (2, 0.1, 2.5, 0.5)] {
+            comparison.add(outcome("a alone", seed, &[("a", 2.0 * unit)]));
+            comparison.add(outcome("b alone", seed, &[("b", unit)]));
+            comparison.add(outcome("joint", seed, &[("a", a * unit), ("b", b * unit)]));
+        }
+        for (found, expected) in comparison.delta_m("joint").unwrap().iter().zip([25.0, 0.0, -12.5]) {
+            assert!((found - expected).abs() < 1e-9, "{found}");
+        }
+        let text = comparison.table().unwrap().to_text();
+        let joint = text.lines().find(|line| line.starts_with("joint")).unwrap();
+        assert!(joint.contains("4.2 ± 19.1") || joint.contains("4.17 ± 19.09"), "{text}");
+        comparison.add(outcome("joint", 3, &[("a", 1.0), ("b", 1.0)]));
+        assert!(matches!(comparison.delta_m("joint"), Err(Error::Unknown { .. })));
+    }
+}

@@ -40,7 +40,7 @@ impl Step {
             self.put(found, &mut gradients, report)?;
         }
         match self.clip.apply(&gradients) {
-            Err(Error::NonFinite { name, .. }) => Err(self.blame(&tape, &pass.losses, &name)),
+            Err(Error::NonFinite { name, .. }) => Err(self.blame(&tape, &pass.losses, &name, report)),
             Err(other) => Err(other),
             Ok((clipped, norm)) => {
                 report.gradient_norm = norm;
@@ -71,17 +71,23 @@ impl Step {
         }
     }
 
-    /// Which task it was that gave `parameter` a gradient that is not finite.
-    fn blame(&self, tape: &Tape, losses: &Named<Tensor>, parameter: &str) -> Error {
-        let what = format!("gradient (parameter `{parameter}`)");
+    /// Which task it was that gave `parameter` a gradient that is not finite: its own is not, or its weight is too much for it.
+    fn blame(&self, tape: &Tape, losses: &Named<Tensor>, parameter: &str, report: &StepReport) -> Error {
+        let mut most = (0.0, None);
         for (task, loss) in losses.iter() {
             let alone = Named::new([(task, loss.clone())])
                 .and_then(|row| Jacobian::on(tape, &row, &self.params.named()));
-            if !alone.and_then(|jacobian| jacobian.gramian()).is_ok_and(|gramian| !gramian.is_empty()) {
-                return Error::non_finite(what, task);
-            }
+            let norm = alone.and_then(|jacobian| jacobian.gramian()).map(|gramian| gramian.norms());
+            let Some(norm) = norm.ok().and_then(|norms| norms.first().copied()) else {
+                return Error::non_finite(format!("gradient (parameter `{parameter}`)"), task);
+            };
+            let weight = report.aggregated.as_ref().and_then(|weights| weights.get(task));
+            let length = weight.map_or(0.0, |weight| weight.abs() * norm);
+            most = if length > most.0 { (length, Some(task)) } else { most };
         }
-        Error::non_finite(what, losses.names().collect::<Vec<_>>().join("`, `"))
+        let all = || losses.names().collect::<Vec<_>>().join("`, `");
+        let what = format!("weighted gradient (parameter `{parameter}`)");
+        Error::non_finite(what, most.1.map_or_else(all, String::from))
     }
 }
 

@@ -1,6 +1,6 @@
 //! The tasks' gradients of what they share, from a tape or kept.
 
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
 use taskweave_kernels::autograd::{Gradient, Tape, TaskGradients};
 use taskweave_kernels::{Error, Named, Param, Result};
 use taskweave_loss::Jacobian;
@@ -32,6 +32,10 @@ impl Rows for OnTape<'_> {
         Ok(products)
     }
 
+    fn dtype(&self) -> DType {
+        dtype_of(self.losses)
+    }
+
     fn rows(&mut self) -> Result<Named<Named<Gradient>>> {
         filled(&self.losses.try_map(|_, loss| differentiate(self.tape, loss, self.params))?)
     }
@@ -42,6 +46,11 @@ impl Rows for OnTape<'_> {
             None => differentiate_all(self.tape, weighed(self.losses, weights)?, self.params),
         }
     }
+}
+
+/// What losses are stored as, and with them their gradients.
+pub(super) fn dtype_of(losses: &Named<Tensor>) -> DType {
+    losses.values().next().map_or(DType::F32, Tensor::dtype)
 }
 
 /// Gradients that were kept.
@@ -61,6 +70,11 @@ impl Kept {
 impl Rows for Kept {
     fn products(&mut self) -> Result<Vec<f64>> {
         Ok(self.0.gramian()?.values().to_vec())
+    }
+
+    fn dtype(&self) -> DType {
+        let blocks = self.0.rows().values().flat_map(Named::values);
+        blocks.map(|block| block.values().dtype()).next().unwrap_or(DType::F32)
     }
 
     fn rows(&mut self) -> Result<Named<Named<Gradient>>> {
@@ -131,6 +145,10 @@ impl Rows for KeptAtSeams {
             true => Ok(self.seams.products.clone()),
             false => Err(apart()),
         }
+    }
+
+    fn dtype(&self) -> DType {
+        self.kept.dtype()
     }
 
     fn rows(&mut self) -> Result<Named<Named<Gradient>>> {

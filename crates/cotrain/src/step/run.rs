@@ -18,10 +18,10 @@ impl Step {
     /// Trains on one batch.
     ///
     /// # Errors
-    /// [`Error::NonFinite`] with the view, or the task and the step, for a NaN or an infinity in an input, a loss
-    /// or a gradient; [`Error::Shape`] and [`Error::DType`] for a target that does not fit; [`Error::Unknown`]
-    /// for a task that the model does not have. The parameters are as before then; only running statistics may
-    /// have seen the batch.
+    /// [`Error::NonFinite`] with the view, or the task and the step, for a NaN or an infinity in an input, a loss,
+    /// a weight or a gradient; [`Error::Shape`] and [`Error::DType`] for a target that does not fit; [`Error::Unknown`]
+    /// for a task that the model does not have. The parameters are as before then; only running statistics, and what the
+    /// methods of the balance remember, may have seen the batch.
     pub fn step(&mut self, batch: &Batch) -> Result<StepReport> {
         self.step_over(std::slice::from_ref(batch))
     }

@@ -65,6 +65,10 @@ impl Rows for OfSamples<'_> {
         self.tape.sample_products(&self.seeds(None)?, &targets(self.params))
     }
 
+    fn dtype(&self) -> DType {
+        self.tasks.first().map_or(DType::F32, |(losses, _)| losses.dtype())
+    }
+
     fn rows(&mut self) -> Result<Named<Named<Gradient>>> {
         Err(Error::parameter("method for samples", "a weighting", "one that looks at the gradients"))
     }

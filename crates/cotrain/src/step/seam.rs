@@ -1,11 +1,12 @@
 //! The seam between trunk and heads: where gradients of the representation live.
 
-use candle_core::{Tensor, Var};
+use candle_core::{DType, Tensor, Var};
 use taskweave_kernels::autograd::{Gradient, Tape};
 use taskweave_kernels::{Error, Kind, Named, Owner, Param, Result};
 use taskweave_loss::Jacobian;
 
 use super::gradients::{Seeds, add, differentiate, differentiate_all, filled, taken, targets, weighed};
+use super::rows::dtype_of;
 use crate::balance::Rows;
 
 /// What becomes of the features between the trunk and the heads.
@@ -133,6 +134,10 @@ impl<'a> AtSeam<'a> {
 impl Rows for AtSeam<'_> {
     fn products(&mut self) -> Result<Vec<f64>> {
         Ok(self.form()?.gramian()?.values().to_vec())
+    }
+
+    fn dtype(&self) -> DType {
+        dtype_of(self.losses)
     }
 
     fn rows(&mut self) -> Result<Named<Named<Gradient>>> {

@@ -1,5 +1,6 @@
 //! An aggregator named in a config file.
 
+use serde::de::Error;
 use serde::{Deserialize, Serialize};
 use taskweave_kernels::Result;
 
@@ -15,6 +16,8 @@ use crate::{WeightingConfig, family::family};
 /// assert!(read(r#"{"name": "trimmed_mean", "trim": 2}"#).is_ok());
 /// assert!(read(r#"{"name": "cagrad", "c": 0.5}"#).is_ok());
 /// assert!(read(r#"{"name": "cagrad", "c": -0.5}"#).unwrap_err().to_string().contains("c: expected"));
+/// let unknown = read(r#"{"name": "mgrad"}"#).unwrap_err().to_string();
+/// assert!(unknown.contains("`mgda`") && unknown.contains("`trimmed_mean`"));
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "serde_json::Value", untagged)]
@@ -59,9 +62,14 @@ impl TryFrom<serde_json::Value> for AggregatorConfig {
     type Error = serde_json::Error;
 
     fn try_from(value: serde_json::Value) -> std::result::Result<Self, Self::Error> {
-        match value["name"].as_str().is_some_and(|name| BlockwiseConfig::NAMES.contains(&name)) {
-            true => serde_json::from_value(value).map(Self::Blockwise),
-            false => serde_json::from_value(value).map(Self::Weighted),
+        let is_of = |names: &[&str]| value["name"].as_str().is_some_and(|name| names.contains(&name));
+        match value["name"].as_str() {
+            _ if is_of(BlockwiseConfig::NAMES) => serde_json::from_value(value).map(Self::Blockwise),
+            Some(name) if !is_of(WeightingConfig::NAMES) => {
+                let known = [WeightingConfig::NAMES, BlockwiseConfig::NAMES].concat().join("`, `");
+                Err(Error::custom(format!("unknown aggregator `{name}`, expected one of `{known}`")))
+            }
+            _ => serde_json::from_value(value).map(Self::Weighted),
         }
     }
 }

@@ -92,8 +92,8 @@ impl Aggregator for DbMtl {
                 longest(&lengths).iter().zip(&slopes).map(|(a, slope)| a * slope).collect();
             return Ok(Aggregated { gradient: jacobian.combined(&weights)?, weights: Some(weights) });
         }
-        self.seen.tasks.require("Jacobian", jacobian.rows().names())?;
         run(jacobian, None, &Check)?;
+        self.seen.tasks.require("Jacobian", jacobian.rows().names())?;
         let keep = self.beta / ((self.seen.steps + 1) as f64).powf(self.sigma);
         let take = slopes.into_iter().map(|slope| (1.0 - keep) * slope).collect();
         let track = Track { keep, take, products: Products::Squares };

@@ -71,6 +71,7 @@ impl Aggregator for MoCo {
     fn aggregate(&mut self, jacobian: &Jacobian) -> Result<Aggregated> {
         let Self { fields, seen, memory } = self;
         let size = jacobian.rows().len();
+        run(jacobian, None, &Check)?;
         seen.tasks.require("Jacobian", jacobian.rows().names())?;
         if seen.weights.is_empty() {
             seen.weights = vec![1.0 / size.max(1) as f64; size];
@@ -79,7 +80,6 @@ impl Aggregator for MoCo {
             let expected = format!("[{}, …] as before", seen.weights.len());
             return Err(Error::shape("Jacobian", expected, &[size]));
         }
-        run(jacobian, None, &Check)?;
         let t = (seen.steps + 1) as f64;
         let beta = fields.beta / t.powf(fields.beta_sigma);
         let gamma = fields.gamma / t.powf(fields.gamma_sigma);

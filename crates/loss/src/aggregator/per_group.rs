@@ -5,10 +5,11 @@
 //! Guarantees: those of the weighting within each group; non-conflict in each group is non-conflict of the whole.
 
 use serde::{Deserialize, Serialize};
+use taskweave_kernels::autograd::Gradient;
 use taskweave_kernels::{Error, Named, Result, State, Stateful};
 
 use super::{Aggregated, Aggregator};
-use crate::{Jacobian, Weighting, WeightingConfig};
+use crate::{Jacobian, Weighting, WeightingConfig, attempt::attempt, weighting::checked};
 
 /// A weighting per group of blocks.
 ///
@@ -20,7 +21,8 @@ use crate::{Jacobian, Weighting, WeightingConfig};
 /// Without groups, blocks belong together that have the same name up to the last dot: those of one layer.
 ///
 /// # Errors
-/// Those of the method; [`Error::Unknown`] for a block that belongs to no group.
+/// Those of the method, and those of [`checked`] for its weights; [`Error::Unknown`] for a block that belongs to no group. A
+/// call that is refused leaves the state as it was, in all groups.
 ///
 /// # Example
 /// ```
@@ -117,22 +119,27 @@ impl PerGroup {
         }
         Ok(groups)
     }
-}
 
-impl Aggregator for PerGroup {
-    fn aggregate(&mut self, jacobian: &Jacobian) -> Result<Aggregated> {
+    fn sums(&mut self, jacobian: &Jacobian) -> Result<Named<Gradient>> {
         let mut gradient = Named::default();
         for (group, blocks) in self.grouped(jacobian)?.iter() {
             if !self.weightings.contains(group) {
                 self.weightings.insert(group, self.fresh()?)?;
             }
             let part = jacobian.blocks_where(|block| blocks.iter().any(|name| name == block))?;
-            let weights = self.weightings.require_mut("group", group)?.weights(&part.gramian()?)?;
-            for (block, values) in part.combined(&weights)? {
+            let gramian = part.gramian()?;
+            let weights = self.weightings.require_mut("group", group)?.weights(&gramian)?;
+            for (block, values) in part.combined(&checked(gramian.tasks(), weights)?)? {
                 gradient.insert(block, values)?;
             }
         }
-        Ok(Aggregated { gradient: gradient.sorted(), weights: None })
+        Ok(gradient.sorted())
+    }
+}
+
+impl Aggregator for PerGroup {
+    fn aggregate(&mut self, jacobian: &Jacobian) -> Result<Aggregated> {
+        Ok(Aggregated { gradient: attempt(self, |groups| groups.sums(jacobian))?, weights: None })
     }
 
     fn prefer(&mut self, preference: &Named<f64>) -> Result<()> {

@@ -1,11 +1,12 @@
 //! Weighted: Jᵀw with the weights of a weighting.
 //!
-//! Cost: one pass over the rows for the Gramian, where the weights depend on it, and one for the sum.
+//! Cost: one pass over the rows for the Gramian, where the weights depend on it, and one for the sum. A call that is refused
+//! leaves the state of the weighting as it was.
 
 use taskweave_kernels::{Error, Named, Result, State, Stateful, ops};
 
 use super::{Aggregated, Aggregator};
-use crate::{Jacobian, Weighting};
+use crate::{Jacobian, Weighting, attempt::attempt, weighting::checked};
 
 /// The sum of the gradients by the weights of a weighting.
 ///
@@ -30,18 +31,15 @@ impl Weighted {
     pub fn new(weighting: Box<dyn Weighting>) -> Self {
         Self { weighting }
     }
-}
 
-impl Aggregator for Weighted {
-    fn weighs(&self) -> bool {
-        true
-    }
-
-    fn aggregate(&mut self, jacobian: &Jacobian) -> Result<Aggregated> {
-        let Some(weights) = self.weighting.without_gradients(jacobian.rows().len())? else {
-            let weights = self.weighting.weights(&jacobian.gramian()?)?;
+    fn sum(&mut self, jacobian: &Jacobian) -> Result<Aggregated> {
+        let tasks = jacobian.rows().names();
+        let Some(weights) = self.weighting.without_gradients(tasks.len())? else {
+            let gramian = jacobian.gramian()?;
+            let weights = checked(gramian.tasks(), self.weighting.weights(&gramian)?)?;
             return Ok(Aggregated { gradient: jacobian.combined(&weights)?, weights: Some(weights) });
         };
+        let weights = checked(tasks, weights)?;
         let gradient = jacobian.combined(&weights)?;
         for block in gradient.values() {
             if !ops::all_finite(block.values())? {
@@ -51,6 +49,16 @@ impl Aggregator for Weighted {
             }
         }
         Ok(Aggregated { gradient, weights: Some(weights) })
+    }
+}
+
+impl Aggregator for Weighted {
+    fn weighs(&self) -> bool {
+        true
+    }
+
+    fn aggregate(&mut self, jacobian: &Jacobian) -> Result<Aggregated> {
+        attempt(self, |weighted| weighted.sum(jacobian))
     }
 
     fn weighting(&mut self) -> Option<&mut dyn Weighting> {

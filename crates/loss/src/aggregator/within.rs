@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use taskweave_kernels::{Error, Named, Result, State, Stateful};
 
 use super::{Aggregated, Aggregator};
-use crate::{Jacobian, Weighting, WeightingConfig};
+use crate::{Jacobian, Weighting, WeightingConfig, attempt::attempt, weighting::checked};
 
 /// Weights from some of the blocks, for all of them.
 ///
@@ -17,7 +17,8 @@ use crate::{Jacobian, Weighting, WeightingConfig};
 /// | `of` | required | a weighting | the method |
 ///
 /// # Errors
-/// Those of the method; [`Error::Unknown`] where no block has such a name.
+/// Those of the method, and those of [`checked`] for its weights; [`Error::Unknown`] where no block has such a name. A call
+/// that is refused leaves the state as it was.
 ///
 /// # Example
 /// ```
@@ -78,8 +79,11 @@ impl Aggregator for Within {
                 known: known.map(String::from).collect(),
             });
         }
-        let weights = self.of.weights(&seen.gramian()?)?;
-        Ok(Aggregated { gradient: jacobian.combined(&weights)?, weights: Some(weights) })
+        let gramian = seen.gramian()?;
+        attempt(self, |within| {
+            let weights = checked(gramian.tasks(), within.of.weights(&gramian)?)?;
+            Ok(Aggregated { gradient: jacobian.combined(&weights)?, weights: Some(weights) })
+        })
     }
 
     fn prefer(&mut self, preference: &Named<f64>) -> Result<()> {

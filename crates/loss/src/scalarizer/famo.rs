@@ -78,10 +78,10 @@ impl Famo {
         let bounds = self.bounds(losses)?;
         losses.try_map(|task, loss| {
             let above = loss - bounds[task] + EPSILON;
-            match above > 0.0 {
+            match above > 0.0 && above.is_finite() {
                 true => Ok(above.ln()),
                 false => {
-                    let expected = format!("a number > {:e}", bounds[task] - EPSILON);
+                    let expected = format!("a finite number > {:e}", bounds[task] - EPSILON);
                     Err(Error::parameter(format!("loss of `{task}`"), expected, loss))
                 }
             }

@@ -21,7 +21,8 @@ pub struct Scalarized {
 /// through Σ wᵢ(Lᵢ − constant Lᵢ), which is 0 and has the right gradient.
 ///
 /// # Errors
-/// Those of [`Scalarizer::scalarize`]; [`Error::NonFinite`] with the task whose loss, or whose weight, is a NaN or an infinity.
+/// Those of [`Scalarizer::scalarize`]; [`Error::NonFinite`] with the task whose loss, or whose weight, is a NaN or an infinity,
+/// and with all tasks where the scalar is.
 ///
 /// # Example
 /// ```
@@ -44,6 +45,10 @@ pub fn scalarized(scalarizer: &mut dyn Scalarizer, losses: &Named<Tensor>) -> Re
     }
     let leaves = losses.try_map(|_, loss| Var::from_tensor(&loss.copy()?.detach()))?;
     let mut value = scalarizer.scalarize(&leaves.map(|_, leaf| leaf.as_tensor().clone()))?;
+    if !ops::all_finite(&value)? {
+        let tasks = losses.names().collect::<Vec<_>>().join("`, `");
+        return Err(Error::non_finite("scalar of the losses", tasks));
+    }
     let slopes = value.backward()?;
     let mut weights = Named::default();
     for (task, leaf) in leaves.iter() {

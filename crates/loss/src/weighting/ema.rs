@@ -10,8 +10,8 @@
 use serde::{Deserialize, Serialize};
 use taskweave_kernels::{Error, Named, Result, State, Stateful};
 
-use super::{Weighting, WeightingConfig};
-use crate::{Gramian, known_tasks::KnownTasks, parameter};
+use super::{Weighting, WeightingConfig, checked};
+use crate::{Gramian, attempt::attempt, known_tasks::KnownTasks, parameter};
 
 /// Weights of another method, smoothed.
 ///
@@ -21,7 +21,8 @@ use crate::{Gramian, known_tasks::KnownTasks, parameter};
 /// | `of` | required | a weighting | the method |
 ///
 /// # Errors
-/// Those of the method, and [`Error::Shape`] for another number of tasks than before.
+/// Those of the method, those of [`checked`] for its weights, and [`Error::Shape`] for other tasks than before. A call that is
+/// refused leaves the state as it was, that of the method too.
 ///
 /// # Example
 /// ```
@@ -79,17 +80,14 @@ impl Ema {
     pub fn new(beta: f64, of: Box<dyn Weighting>) -> Result<Self> {
         Ok(Self { beta: parameter::fraction("beta", beta)?, of, tasks: KnownTasks::default(), weights: None })
     }
-}
 
-/// Weights are computed from Gramians alone, whose tasks have to be those of before: a number of tasks would not tell.
-impl Weighting for Ema {
-    fn weights(&mut self, gramian: &Gramian) -> Result<Vec<f64>> {
+    fn follow(&mut self, gramian: &Gramian) -> Result<Vec<f64>> {
         self.tasks.require("Gramian", gramian.tasks())?;
         let size = self.weights.as_ref().map_or(gramian.len(), Vec::len);
         if size != gramian.len() {
             return Err(Error::shape("Gramian", format!("[{size}, {size}] as before"), &[gramian.len(); 2]));
         }
-        let new = self.of.weights(gramian)?;
+        let new = checked(gramian.tasks(), self.of.weights(gramian)?)?;
         let weights = match &self.weights {
             Some(old) => {
                 old.iter().zip(&new).map(|(old, new)| self.beta * old + (1.0 - self.beta) * new).collect()
@@ -98,6 +96,13 @@ impl Weighting for Ema {
         };
         self.weights = Some(weights.clone());
         Ok(weights)
+    }
+}
+
+/// Weights are computed from Gramians alone, whose tasks have to be those of before: a number of tasks would not tell.
+impl Weighting for Ema {
+    fn weights(&mut self, gramian: &Gramian) -> Result<Vec<f64>> {
+        attempt(self, |ema| ema.follow(gramian))
     }
 
     fn prefer(&mut self, preference: &Named<f64>) -> Result<()> {

@@ -18,7 +18,9 @@ use serde::{Deserialize, Serialize};
 use taskweave_kernels::{Error, Named, Result};
 
 use super::{
-    Weighting, linear, mgda,
+    Weighting,
+    cone::Solved,
+    linear, mgda,
     scaled::{Scaled, positive_losses, uniform},
     stateless::stateless,
 };
@@ -162,13 +164,13 @@ impl<'a> Program<'a> {
         self.turn.iter().fold(f64::MIN_POSITIVE, |most, turn| most.max(turn.abs()))
     }
 
-    fn solved(&self, found: Option<Vec<f64>>) -> Result<Vec<f64>> {
+    fn solved(&self, found: Option<Solved>) -> Result<Vec<f64>> {
         let y = match found {
-            Some(y) => y,
+            Some(found) => found.x,
             // Where gradients cancel, rounding may leave nothing; the shortest vector of the hull holds all conditions.
             None => {
                 let norms: Vec<f64> = self.pull.iter().map(|pull| 1.0 / pull).collect();
-                let alpha = mgda::shortest("epo", self.cosines, &norms)?;
+                let alpha = mgda::shortest("epo", self.cosines, &norms)?.x;
                 alpha.iter().zip(&self.pull).map(|(alpha, pull)| alpha / pull).collect()
             }
         };

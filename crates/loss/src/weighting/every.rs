@@ -5,8 +5,8 @@
 use serde::{Deserialize, Serialize};
 use taskweave_kernels::{Error, Named, Result, State, Stateful};
 
-use super::{Weighting, WeightingConfig};
-use crate::{Gramian, known_tasks::KnownTasks};
+use super::{Weighting, WeightingConfig, checked};
+use crate::{Gramian, attempt::attempt, known_tasks::KnownTasks};
 
 /// Weights of another method at each n-th step.
 ///
@@ -16,7 +16,8 @@ use crate::{Gramian, known_tasks::KnownTasks};
 /// | `of` | required | a weighting | the method |
 ///
 /// # Errors
-/// Those of the method, and [`Error::Shape`] for another number of tasks than before.
+/// Those of the method, those of [`checked`] for its weights, and [`Error::Shape`] for other tasks than before. A call that is
+/// refused leaves the state as it was, that of the method too.
 ///
 /// # Example
 /// ```
@@ -79,22 +80,26 @@ impl Every {
         }
         Ok(Self { steps, of, last: Last::default() })
     }
+
+    fn next(&mut self, gramian: &Gramian) -> Result<Vec<f64>> {
+        self.last.tasks.require("Gramian", gramian.tasks())?;
+        let Last { age, weights, .. } = &mut self.last;
+        if *age > 0 && weights.len() != gramian.len() {
+            let expected = format!("[{0}, {0}] as before", weights.len());
+            return Err(Error::shape("Gramian", expected, &[gramian.len(); 2]));
+        }
+        if *age == 0 || *age >= self.steps {
+            (*age, *weights) = (0, checked(gramian.tasks(), self.of.weights(gramian)?)?);
+        }
+        *age += 1;
+        Ok(weights.clone())
+    }
 }
 
 /// Weights are computed from Gramians alone, whose tasks have to be those of before: a number of tasks would not tell.
 impl Weighting for Every {
     fn weights(&mut self, gramian: &Gramian) -> Result<Vec<f64>> {
-        self.last.tasks.require("Gramian", gramian.tasks())?;
-        let Last { age, tasks, weights } = &self.last;
-        if *age > 0 && weights.len() != gramian.len() {
-            let expected = format!("[{0}, {0}] as before", weights.len());
-            return Err(Error::shape("Gramian", expected, &[gramian.len(); 2]));
-        }
-        self.last = match *age == 0 || *age >= self.steps {
-            true => Last { age: 1, tasks: tasks.clone(), weights: self.of.weights(gramian)? },
-            false => Last { age: age + 1, tasks: tasks.clone(), weights: weights.clone() },
-        };
-        Ok(self.last.weights.clone())
+        attempt(self, |every| every.next(gramian))
     }
 
     fn prefer(&mut self, preference: &Named<f64>) -> Result<()> {

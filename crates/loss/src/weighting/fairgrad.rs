@@ -62,7 +62,7 @@ impl Weighting for FairGrad {
         // With wᵢ = qᵢ / ‖gᵢ‖ the equations are (C q)ᵢ = ‖gᵢ‖^(1/α − 1) qᵢ^(−1/α).
         let r = 1.0 / self.alpha;
         let beta: Vec<f64> = scaled.norms.iter().map(|norm| norm.powf(r - 1.0)).collect();
-        Ok(scaled.weights(&newton::fair("fairgrad", &scaled, &beta, r)?, size, 0.0))
+        Ok(scaled.weights(&newton::fair("fairgrad", &scaled, &beta, r)?.x, size, 0.0))
     }
 }
 

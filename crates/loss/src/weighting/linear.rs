@@ -5,10 +5,13 @@
 //! ```
 //! x = 0 holds all but the equality, so that the first phase maximizes pᵀx up to 1 from there, and the second cᵀx without
 //! leaving it. The entering variable is that of the largest slope, after many steps without progress that of the lowest
-//! number (Bland), which cannot cycle.
+//! number (Bland), which cannot cycle. At the end the table is formed anew from the basis, since hundreds of pivots round.
 //! Reference: Dantzig, "Linear Programming and Extensions", 1963; Bland, Mathematics of Operations Research 1977.
 
+use nalgebra::DMatrix;
 use taskweave_kernels::{Error, Result};
+
+use super::cone::Solved;
 
 /// What counts as 0 in a table whose numbers are about 1.
 const TINY: f64 = 1e-11;
@@ -16,16 +19,16 @@ const TINY: f64 = 1e-11;
 /// What rounding may leave of the constraints.
 const ROUNDING: f64 = 1e-9;
 
-/// argmax cᵀx over x ≥ 0, A x ≥ b, pᵀx = 1; nothing where no x holds them. `b ≤ 0`, `p > 0`; rows of A of length about 1.
+/// argmax cᵀx over x ≥ 0, A x ≥ b, pᵀx = 1, and how far it violates them; nothing where no x holds them. `b ≤ 0`, `p > 0`; rows of A of length about 1.
 ///
 /// # Errors
-/// [`Error::NotConverged`] for a method that the error names, with the largest violation.
+/// [`Error::NotConverged`] for a method that the error names, with the largest violation, relative to Σ x.
 pub(super) fn maximum(
     method: &str,
     c: &[f64],
     (a, b): (&[Vec<f64>], &[f64]),
     p: &[f64],
-) -> Result<Option<Vec<f64>>> {
+) -> Result<Option<Solved>> {
     let mut table = Table::new(a, b, p);
     table.maximize(p);
     let x = table.solution();
@@ -34,11 +37,15 @@ pub(super) fn maximum(
     }
     table.bar(p.len() + b.len());
     table.maximize(c);
+    table.refresh();
+    table.maximize(c);
     let x = table.solution();
-    let short = a.iter().zip(b).map(|(row, b)| b - dot(row, &x)).fold(0.0, f64::max);
+    // A small p makes large x, and rounding is relative to them.
+    let size = 1.0 + x.iter().sum::<f64>();
+    let short = a.iter().zip(b).map(|(row, b)| b - dot(row, &x)).fold(0.0, f64::max) / size;
     let residual = short.max((1.0 - dot(p, &x)).abs());
     match residual <= ROUNDING {
-        true => Ok(Some(x)),
+        true => Ok(Some(Solved { x, residual })),
         false => Err(Error::NotConverged { method: method.into(), iterations: table.steps, residual }),
     }
 }
@@ -46,6 +53,8 @@ pub(super) fn maximum(
 /// Rows of (variables, slacks, right side), one per constraint, solved for the variables of the basis.
 struct Table {
     rows: Vec<Vec<f64>>,
+    /// The rows before the first pivot.
+    start: Vec<Vec<f64>>,
     basis: Vec<usize>,
     variables: usize,
     barred: Option<usize>,
@@ -67,6 +76,7 @@ impl Table {
             (a.iter().zip(b).enumerate()).map(|(i, (a, b))| row(i, &mut a.iter().map(|a| -a), -b)).collect();
         rows.push(row(b.len(), &mut p.iter().copied(), 1.0));
         Self {
+            start: rows.clone(),
             rows,
             basis: (variables..variables + constraints).collect(),
             variables,
@@ -101,6 +111,16 @@ impl Table {
             });
             let Some(leaving) = leaving else { return };
             self.pivot(leaving, entering, &mut slopes);
+        }
+    }
+
+    /// Solves the first rows for the basis, which leaves no rounding of the pivots behind.
+    fn refresh(&mut self) {
+        let (size, columns) = (self.rows.len(), self.variables + self.rows.len() + 1);
+        let basis = DMatrix::from_fn(size, size, |i, j| self.start[i][self.basis[j]]);
+        let start = DMatrix::from_fn(size, columns, |i, j| self.start[i][j]);
+        if let Some(solved) = basis.lu().solve(&start) {
+            self.rows = solved.row_iter().map(|row| row.iter().copied().collect()).collect();
         }
     }
 
@@ -153,15 +173,16 @@ mod tests {
     #[test]
     fn a_vertex_of_the_triangle_or_of_what_is_left_of_it() {
         let free = maximum("test", &[1.0, 3.0, 2.0], (&[], &[]), &[1.0; 3]).unwrap().unwrap();
-        assert_eq!(free, [0.0, 1.0, 0.0]);
+        assert_eq!(free, Solved { x: vec![0.0, 1.0, 0.0], residual: 0.0 });
         // x₁ ≥ x₂: half of each is best.
         let rows = [vec![1.0, -1.0, 0.0]];
         let bound = maximum("test", &[1.0, 4.0, 2.0], (&rows, &[0.0]), &[1.0; 3]).unwrap().unwrap();
-        assert_eq!(bound, [0.5, 0.5, 0.0]);
+        assert_eq!(bound, Solved { x: vec![0.5, 0.5, 0.0], residual: 0.0 });
         // −x₁ − x₂ ≥ −¼ on the line 2x₁ + x₂ + x₃ = 1 and x₃ ≤ ½: x₁ = ¼, x₂ = 0.
         let rows = [vec![-1.0, -1.0, 0.0], vec![0.0, 0.0, -1.0]];
-        let x =
+        let Solved { x, residual } =
             maximum("test", &[1.0, 0.5, 0.1], (&rows, &[-0.25, -0.5]), &[2.0, 1.0, 1.0]).unwrap().unwrap();
+        assert!(residual <= ROUNDING);
         assert!((x[0] - 0.25).abs() < 1e-12 && x[1].abs() < 1e-12 && (x[2] - 0.5).abs() < 1e-12, "{x:?}");
     }
 

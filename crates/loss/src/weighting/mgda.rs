@@ -16,7 +16,8 @@ use serde::{Deserialize, Serialize};
 use taskweave_kernels::Result;
 
 use super::{
-    Weighting, cone,
+    Weighting,
+    cone::{self, Solved},
     scaled::{Scaled, positive_losses},
     stateless::stateless,
 };
@@ -93,7 +94,7 @@ impl Weighting for Mgda {
             let share = 1.0 / zeros.max(1) as f64;
             return Ok(gramian.norms().iter().map(|norm| if *norm > 0.0 { 0.0 } else { share }).collect());
         }
-        let alpha = shortest("mgda", &scaled.cosines, &lengths)?;
+        let alpha = shortest("mgda", &scaled.cosines, &lengths)?.x;
         let on_units: Vec<f64> = alpha.iter().zip(&lengths).map(|(alpha, length)| alpha * length).collect();
         Ok(scaled.weights(&on_units, size, 0.0))
     }
@@ -101,17 +102,17 @@ impl Weighting for Mgda {
 
 stateless!(Mgda);
 
-/// The weights of the shortest vector in the hull of gradients with these cosines and norms.
-pub(super) fn shortest(method: &str, cosines: &[Vec<f64>], norms: &[f64]) -> Result<Vec<f64>> {
+/// The weights of the shortest vector in the hull of gradients with these cosines and norms, and the residual of their problem.
+pub(super) fn shortest(method: &str, cosines: &[Vec<f64>], norms: &[f64]) -> Result<Solved> {
     let least = norms.iter().fold(f64::INFINITY, |least, norm| least.min(*norm));
     let pull: Vec<f64> = norms.iter().map(|norm| least / norm).collect();
     let h: Vec<Vec<f64>> = (cosines.iter().zip(&pull))
         .map(|(row, a)| row.iter().zip(&pull).map(|(cosine, b)| cosine + a * b).collect())
         .collect();
-    let y = cone::minimum(method, &h, &pull)?.x;
+    let Solved { x: y, residual } = cone::minimum(method, &h, &pull)?;
     let alpha: Vec<f64> = y.iter().zip(&pull).map(|(y, pull)| y * pull).collect();
     let sum: f64 = alpha.iter().sum();
-    Ok(alpha.into_iter().map(|alpha| alpha / sum).collect())
+    Ok(Solved { x: alpha.into_iter().map(|alpha| alpha / sum).collect(), residual })
 }
 
 /// Below this length, relative to the shortest gradient, the shortest vector of the hull is 0.
@@ -119,7 +120,7 @@ const CANCELED: f64 = 1e-7;
 
 /// The shortest vector in weights of unit gradients; nothing where gradients cancel: 0 is in their hull.
 pub(super) fn shortest_on_units(method: &str, scaled: &Scaled) -> Result<Option<Vec<f64>>> {
-    let alpha = shortest(method, &scaled.cosines, &scaled.norms)?;
+    let alpha = shortest(method, &scaled.cosines, &scaled.norms)?.x;
     let x: Vec<f64> = alpha.iter().zip(&scaled.norms).map(|(alpha, norm)| alpha * norm).collect();
     let least = scaled.norms.iter().fold(f64::INFINITY, |least, norm| least.min(*norm));
     Ok((scaled.length(&x) > CANCELED * least).then_some(x))

@@ -29,6 +29,7 @@
 mod aligned_mtl;
 mod barrier;
 mod cagrad;
+mod checked;
 mod cone;
 mod config;
 mod config_grad;
@@ -63,6 +64,7 @@ mod upgrad;
 pub use aligned_mtl::{AlignedMtl, AlignedScale};
 pub use barrier::barrier_weights;
 pub use cagrad::{CaGrad, Rescale};
+pub use checked::checked;
 pub use cone::{Solved, minimum};
 pub use config::WeightingConfig;
 pub use config_grad::ConfigGrad;

@@ -60,7 +60,7 @@ impl Weighting for NashMtl {
         if scaled.len() == 0 {
             return Ok(uniform(size));
         }
-        let q = newton::fair("nash_mtl", &scaled, &vec![1.0; scaled.len()], 1.0)?;
+        let q = newton::fair("nash_mtl", &scaled, &vec![1.0; scaled.len()], 1.0)?.x;
         let shorter = self.max_norm.map_or(1.0, |most| (most / scaled.length(&q)).min(1.0));
         Ok(scaled.weights(&q.iter().map(|q| q * shorter).collect::<Vec<_>>(), size, 0.0))
     }

@@ -9,7 +9,7 @@
 use nalgebra::{Cholesky, DMatrix, DVector};
 use taskweave_kernels::{Error, Result};
 
-use super::scaled::Scaled;
+use super::{cone::Solved, scaled::Scaled};
 
 /// How far the equations may be violated, relative to the larger of their sides.
 const TOLERANCE: f64 = 1e-11;
@@ -19,12 +19,12 @@ const EXCUSED: f64 = 1e-6;
 
 const LIMIT: usize = 300;
 
-/// The positive q with (C q)ᵢ = βᵢ qᵢ^(−r).
+/// The positive q with (C q)ᵢ = βᵢ qᵢ^(−r), and how far it violates that.
 ///
 /// # Errors
 /// [`Error::NotConverged`] with the largest relative violation: where 0 is in the interior of the convex hull of the
 /// gradients no q exists.
-pub(super) fn fair(method: &str, scaled: &Scaled, beta: &[f64], r: f64) -> Result<Vec<f64>> {
+pub(super) fn fair(method: &str, scaled: &Scaled, beta: &[f64], r: f64) -> Result<Solved> {
     let c = DMatrix::from_fn(scaled.len(), scaled.len(), |i, j| scaled.cosines[i][j]);
     // The solution for orthogonal gradients.
     let mut q = DVector::from_iterator(beta.len(), beta.iter().map(|beta| beta.powf(1.0 / (1.0 + r))));
@@ -46,7 +46,7 @@ pub(super) fn fair(method: &str, scaled: &Scaled, beta: &[f64], r: f64) -> Resul
         (left, q) = (residual(&c, beta, r, &next), next);
     }
     if left <= 1e-9 {
-        return Ok(q.iter().copied().collect());
+        return Ok(Solved { x: q.iter().copied().collect(), residual: left });
     }
     Err(Error::NotConverged { method: method.into(), iterations: LIMIT, residual: left })
 }
@@ -88,4 +88,21 @@ fn shorter(
         size /= 2.0;
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Gramian;
+
+    #[test]
+    fn equations_hold_to_the_residual_and_without_a_solution_it_is_in_the_error() {
+        // (C q)ᵢ = 1/qᵢ with C = [[1, ½], [½, 1]]: q = √⅔ (1, 1).
+        let scaled =
+            |cosine: f64| Scaled::of(&Gramian::new(["a", "b"], &[[1.0, cosine], [cosine, 1.0]]).unwrap());
+        let Solved { x, residual } = fair("nash", &scaled(0.5), &[1.0, 1.0], 1.0).unwrap();
+        assert!(x.iter().all(|q| (q - (2.0f64 / 3.0).sqrt()).abs() < 1e-11) && residual <= 1e-9, "{x:?}");
+        let error = fair("nash", &scaled(-1.0), &[1.0, 1.0], 1.0).unwrap_err();
+        assert!(matches!(error, Error::NotConverged { residual, .. } if residual > 1e-9), "{error}");
+    }
 }

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use taskweave_kernels::{Error, Result, State, Stateful};
 
 use super::{Weighting, cone, scaled::Scaled};
-use crate::{Gramian, known_tasks::KnownTasks, parameter};
+use crate::{Gramian, attempt::attempt, known_tasks::KnownTasks, parameter};
 
 /// One task first, a share of progress for the others.
 ///
@@ -29,7 +29,7 @@ use crate::{Gramian, known_tasks::KnownTasks, parameter};
 ///
 /// # Errors
 /// [`Error::Unknown`] for a primary task that is not there, [`Error::NotConverged`] where there is no solution,
-/// [`Error::Shape`] for another number of tasks than before.
+/// [`Error::Shape`] for other tasks than before; the state is as it was then.
 ///
 /// # Example
 /// Two tasks: the direction is û₁ + (τ − cos θ) û₂ where that is more than nothing.
@@ -101,10 +101,8 @@ impl Pcd {
         };
         Ok(squares.iter_mut().enumerate().map(length).collect())
     }
-}
 
-impl Weighting for Pcd {
-    fn weights(&mut self, gramian: &Gramian) -> Result<Vec<f64>> {
+    fn bent(&mut self, gramian: &Gramian) -> Result<Vec<f64>> {
         let (size, scaled, primary) = (gramian.len(), Scaled::of(gramian), self.row(gramian)?);
         let lengths = self.lengths(gramian)?;
         let Some(first) = scaled.rows.iter().position(|row| *row == primary) else {
@@ -125,6 +123,12 @@ impl Weighting for Pcd {
         // Where the primary gradient is wholly taken back there is no direction.
         let factor = if length > 1e-7 * x.iter().sum::<f64>() { scaled.norms[first] / length } else { 0.0 };
         Ok(scaled.weights(&x.iter().map(|x| x * factor).collect::<Vec<_>>(), size, 0.0))
+    }
+}
+
+impl Weighting for Pcd {
+    fn weights(&mut self, gramian: &Gramian) -> Result<Vec<f64>> {
+        attempt(self, |pcd| pcd.bent(gramian))
     }
 }
 
