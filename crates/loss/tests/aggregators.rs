@@ -152,6 +152,22 @@ fn of_features_the_sign_is_that_of_the_features_times_the_gradients() {
     }
 }
 
+/// A feature that is 0 for every sample, as behind a rectifier: the signs of A say nothing, and no task's gradient of it is lost.
+#[test]
+fn gradients_of_features_that_are_all_zero_remain() {
+    let tensor = |x: [[f64; 2]; 2]| Tensor::new(&x, &Device::Cpu).unwrap();
+    let row = |x| Named::new([("v", Gradient::from(tensor(x)))]).unwrap();
+    let rows = Named::new([("a", row([[1.0, 2.0], [3.0, 4.0]])), ("b", row([[-5.0, 1.0], [-1.0, 1.0]]))]);
+    let features = Named::new([("v", tensor([[0.0, -2.0], [0.0, -3.0]]))]).unwrap();
+    let seen = Jacobian::new(rows.unwrap()).unwrap().with_features(features).unwrap();
+    for seed in 0..20 {
+        let text = format!(r#"{{"name": "graddrop", "seed": {seed}}}"#);
+        let found = numbers(&build(&text).aggregate(&seen).unwrap().gradient);
+        // The other feature: both signed sums are negative.
+        assert_eq!(found, [-4.0, 3.0, 2.0, 5.0]);
+    }
+}
+
 #[test]
 fn what_is_unknown_or_missing_is_named() {
     let jacobian = jacobian(0, DType::F64);

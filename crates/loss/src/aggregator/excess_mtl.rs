@@ -104,6 +104,7 @@ impl Aggregator for ExcessMtl {
 
     fn aggregate(&mut self, jacobian: &Jacobian) -> Result<Aggregated> {
         let size = jacobian.rows().len();
+        run(jacobian, None, &Check)?;
         self.seen.tasks.require("Jacobian", jacobian.rows().names())?;
         if self.seen.scale.is_empty() {
             (self.seen.scale, self.seen.logits) = (vec![0.0; size], vec![0.0; size]);
@@ -112,7 +113,6 @@ impl Aggregator for ExcessMtl {
             let expected = format!("[{}, …] as before", self.seen.scale.len());
             return Err(Error::shape("Jacobian", expected, &[size]));
         }
-        run(jacobian, None, &Check)?;
         let (_, mut excess) = run(jacobian, Some(&mut self.memory), &Squares)?;
         excess.resize(size, 0.0);
         let weights = self.weigh(&excess);

@@ -9,7 +9,9 @@
 //! of the tasks whose gᵢ has the drawn sign. Cost: one pass over the rows and one random number per coordinate, drawn from
 //! (seed, step, block, piece). Guarantees: where all signs agree nothing is dropped. Not: any about a step.
 //! Variants: where the features are known ([`Jacobian::features`]) that of the paper's algorithm 1, with f(P) = P; else the
-//! one that the paper has for shared parameters. `leak` lets the share of every dropped value through; the paper has one
+//! one that the paper has for shared parameters. At a feature that is 0 for the whole batch every gᵢ is 0, and the
+//! indicators of algorithm 1 drop all Gᵢ whatever is drawn; here they remain, since a 0 has no sign to pick by. `leak` lets
+//! the share of every dropped value through; the paper has one
 //! for each task.
 //! Reference: Chen et al., "Just Pick a Sign: Optimizing Deep Multitask Models with Gradient Sign Dropout", NeurIPS 2020,
 //! algorithm 1, <https://arxiv.org/abs/2010.06808>.
@@ -128,6 +130,7 @@ impl AtLayer {
         // Half precision would not tell sums over a batch from each other.
         let dtype = if features.dtype() == DType::F64 { DType::F64 } else { DType::F32 };
         let signs = features.to_dtype(dtype)?.sign()?;
+        let signed = signs.abs()?.sum(0)?.gt(0.0)?;
         let sums = rows.try_map(|_, row| Ok::<_, Error>((row.to_dtype(dtype)? * &signs)?.sum(0)?))?;
         let total = |part: fn(&Tensor) -> candle_core::Result<Tensor>| {
             let zero = features.to_dtype(dtype)?.get(0)?.zeros_like()?;
@@ -140,6 +143,7 @@ impl AtLayer {
         let mut gradient = features.zeros_like()?;
         for (row, sum) in rows.values().zip(sums.values()) {
             let kept = positive.where_cond(&sum.gt(0.0)?, &sum.lt(0.0)?)?;
+            let kept = signed.where_cond(&kept, &signed.ones_like()?)?;
             let share = kept.to_dtype(row.dtype())?.affine(1.0 - self.leak, self.leak)?;
             gradient = (gradient + row.broadcast_mul(&share)?)?;
         }

@@ -66,8 +66,8 @@ impl Aggregator for SamGs {
     }
 
     fn aggregate(&mut self, jacobian: &Jacobian) -> Result<Aggregated> {
-        self.seen.tasks.require("Jacobian", jacobian.rows().names())?;
         let (size, norms) = (jacobian.rows().len(), jacobian.gramian()?.norms());
+        self.seen.tasks.require("Jacobian", jacobian.rows().names())?;
         let Fields { beta1, beta2, gamma } = self.fields;
         let similarities = similarities(&norms);
         let mean = similarities.iter().sum::<f64>() / similarities.len().max(1) as f64;
