@@ -38,7 +38,7 @@ pub fn wide<R>(f: impl FnOnce() -> R) -> R {
 pub(crate) fn fetch<T>(values: &[T], range: Range<usize>) {
     let ahead = values.get(range.start..range.end.min(values.len())).unwrap_or_default();
     #[cfg(target_arch = "x86_64")]
-    for line in ahead.chunks((64 / size_of::<T>()).max(1)) {
+    for line in ahead.chunks((64 / size_of::<T>().max(1)).max(1)) {
         // SAFETY: every processor of this architecture has the instruction, and it reads nothing.
         unsafe { _mm_prefetch::<_MM_HINT_T1>(line.as_ptr().cast()) };
     }

@@ -71,6 +71,14 @@ fn table() -> Vec<Row> {
             let (q, k) = (a[0].transpose(0, 1)?, a[1].transpose(1, 2)?);
             attention(&q, &k, &a[2], Attention::default())
         }),
+        row("attention, columns and repeated steps", &[&[2, 1, 2], &[2, 1, 4], &[2, 4, 1]], |a| {
+            let k = a[1].transpose(1, 2)?;
+            let q = a[0].narrow(2, 1, 1)?.broadcast_as((2, 3, 1))?;
+            attention(&q, &k, &a[2], Attention::default())
+        }),
+        row("self-attention, time first", &[&[5, 2, 12]], |a| {
+            self_attention(&a[0].transpose(0, 1)?, Attention { heads: 2, mask: AttentionMask::Causal })
+        }),
         row("attention of one tensor to itself", &[&[2, 3, 4]], |a| {
             let once = attention(&a[0], &a[0], &a[0], Attention { heads: 2, ..Attention::default() })?;
             Ok((attention(&once, &a[0], &once, Attention::default())? + once)?)
@@ -214,6 +222,18 @@ fn nothing_to_attend_to_gives_zeros_and_no_gradient() {
                 .chain([&q, &k, &v].map(|x| grads.get(x).unwrap()))
                 .all(|x| { flat(x).iter().all(|&v| v == 0.0) })
         );
+    }
+}
+
+#[test]
+fn parts_of_an_empty_batch_give_an_empty_batch() {
+    for [batch, time] in [[0, 5], [2, 0]] {
+        let x = Var::zeros((batch, time, 12), DType::F32, &Device::Cpu).unwrap();
+        let part = |from: usize| x.narrow(2, from, 4).unwrap();
+        let o =
+            attention(&part(0), &part(4), &part(8), Attention { heads: 2, ..Attention::default() }).unwrap();
+        assert_eq!(o.dims(), [batch, time, 4]);
+        assert_eq!(o.sum_all().unwrap().backward().unwrap().get(&x).unwrap().dims(), x.dims());
     }
 }
 

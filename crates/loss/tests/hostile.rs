@@ -91,6 +91,31 @@ fn nothing_at_all_is_no_panic() {
     }
 }
 
+/// A part of a tensor without values, as far from its storage's begin as may be.
+#[test]
+fn a_block_without_numbers_is_one_of_the_others() {
+    let nothing = Tensor::zeros((0, 8), DType::F64, &Device::Cpu).unwrap().narrow(1, 4, 4).unwrap();
+    for text in AGGREGATORS {
+        let good = jacobian(0, &TASKS, DType::F64);
+        let losses = good.rows().names().map(String::from).zip(good.losses().unwrap().iter().copied());
+        let losses = Named::new(losses).unwrap();
+        let with = good.rows().map(|_, row| {
+            let mut row = row.clone();
+            row.insert("v.zero", nothing.clone().into()).unwrap();
+            row
+        });
+        let with = Jacobian::new(with).unwrap().with_losses(losses).unwrap();
+        let [with, without] = [with, good].map(|jacobian| aggregator(text).aggregate(&jacobian).unwrap());
+        let numbers = |block: &Gradient| {
+            block.clone().into_dense().unwrap().flatten_all().unwrap().to_vec1::<f64>().unwrap()
+        };
+        assert!(numbers(&with.gradient["v.zero"]).is_empty(), "{text}");
+        for (name, block) in without.gradient.iter() {
+            assert_eq!(numbers(&with.gradient[name]), numbers(block), "{text}: {name}");
+        }
+    }
+}
+
 #[test]
 fn a_loss_that_is_not_finite_names_its_task() {
     let losses = |b: f64| {

@@ -53,7 +53,8 @@ pub(crate) fn fresh_light<T: Real>(
 /// place `start` on, and what it gives for each chunk besides, in their order.
 ///
 /// Every chunk is made of [`Default`] values when `f` gets it, and is so only just: what is written over it is still in the
-/// cache, and memory is taken by the thread that writes it. `own` has something for each chunk to work with.
+/// cache, and memory is taken by the thread that writes it. `own` has something for each chunk to work with. A `chunk` of 0
+/// is one of 1.
 ///
 /// # Panics
 /// Where `own` has not one value for each chunk.

@@ -83,13 +83,18 @@ pub(crate) fn spread<'a, T: Real>(x: &'a Tensor) -> Result<impl Deref<Target = [
 }
 
 fn within<'a, T: Real>(x: &'a Tensor, range: Range<usize>) -> Result<impl Deref<Target = [T]> + 'a> {
-    let (storage, _) = x.storage_and_layout();
+    let (storage, range) = (x.storage_and_layout().0, placed(range));
     if let Storage::Cpu(cpu) = &*storage {
         T::cpu_storage_as_slice(cpu)?;
     } else {
         bail!("expected a tensor on the CPU");
     }
     Ok(Values { storage, range, number: PhantomData })
+}
+
+/// The same range; a part without values may be said to begin beyond the end of its storage, and is moved to the start.
+fn placed(range: Range<usize>) -> Range<usize> {
+    if range.is_empty() { 0..0 } else { range }
 }
 
 /// Values that are read while nothing may change them.
@@ -126,7 +131,7 @@ impl<T: Real, F: FnOnce(&mut [T])> InplaceOp1 for Change<F, T> {
     fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> Result<()> {
         match (T::slice_mut(storage), layout.contiguous_offsets(), self.0.take()) {
             (Some(values), Some((start, end)), Some(f)) => {
-                f(&mut values[start..end]);
+                f(&mut values[placed(start..end)]);
                 Ok(())
             }
             _ => bail!("expected a contiguous {:?} tensor on the CPU", T::DTYPE),
@@ -166,3 +171,29 @@ macro_rules! for_real {
     };
 }
 pub(crate) use for_real;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_without_values_is_empty_wherever_it_begins() {
+        let whole = Tensor::zeros((2, 0, 8), DType::F32, &Device::Cpu).unwrap();
+        let part = whole.narrow(2, 4, 4).unwrap();
+        assert!(part.layout().start_offset() > 0);
+        assert_eq!(read::<f32>(&part).unwrap().len(), 0);
+        assert_eq!(spread::<f32>(&part).unwrap().len(), 0);
+        let part = Tensor::zeros((0, 8), DType::F32, &Device::Cpu).unwrap().narrow(1, 4, 4).unwrap();
+        change::<f32>(&part, |values| assert!(values.is_empty())).unwrap();
+    }
+
+    #[test]
+    fn values_are_read_from_the_first_to_the_last() {
+        let whole = Tensor::arange(0f64, 24.0, &Device::Cpu).unwrap().reshape((2, 3, 4)).unwrap();
+        let part = whole.narrow(2, 1, 2).unwrap();
+        assert_eq!(spread::<f64>(&part).unwrap()[..4], [1.0, 2.0, 3.0, 4.0]);
+        assert_eq!(spread::<f64>(&part).unwrap().len(), 22);
+        let repeated = whole.narrow(1, 2, 1).unwrap().broadcast_as((2, 5, 4)).unwrap();
+        assert_eq!(spread::<f64>(&repeated).unwrap().len(), 16);
+    }
+}

@@ -199,10 +199,13 @@ mod tests {
 
     #[test]
     fn tiles_in_registers_change_no_bit() {
-        let sizes = [(1, 5), (2, 4096), (3, 9001), (4, 8), (5, 12_300), (7, 4095), (8, 100), (13, 4103)];
+        let sizes =
+            [(1, 5), (2, 4096), (3, 9001), (4, 8), (5, 12_300), (6, 4105), (7, 4095), (8, 100), (13, 4103)];
         for (count, length) in sizes {
             let rows = waves(count, length);
             let rows: Vec<&[f32]> = rows.iter().map(Vec::as_slice).collect();
+            #[cfg(target_arch = "x86_64")]
+            assert_eq!(tiles::singles(&rows).is_some(), is_x86_feature_detected!("avx512f"));
             let found = [squares(&rows), upper_products(&rows, &rows)].map(|found| symmetric(found, count));
             assert_eq!(found[0], found[1], "{count} rows of {length}");
         }

@@ -135,7 +135,10 @@ fn block<P: Pass, T: Number>(
     let slices: Vec<&[T]> = storages
         .iter()
         .map(|(storage, layout)| match (&**storage, layout.contiguous_offsets()) {
-            (Storage::Cpu(cpu), Some((start, end))) => Ok(&T::cpu_storage_as_slice(cpu)?[start..end]),
+            // A block without numbers may begin beyond the end of its storage.
+            (Storage::Cpu(cpu), Some((start, end))) => {
+                Ok(T::cpu_storage_as_slice(cpu)?.get(start..end).unwrap_or_default())
+            }
             _ => Err(Error::parameter("block", "contiguous numbers on the host", "something else")),
         })
         .collect::<Result<_>>()?;

@@ -143,3 +143,21 @@ pub(super) fn sequences<'a, T>(
     let both = inputs.iter().zip(read);
     both.map(|(x, values)| Sequences { values, steps: [x.stride()[0], x.stride()[1]] }).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{DType, Device};
+
+    use super::*;
+
+    #[test]
+    fn only_what_does_not_lie_side_by_side_is_copied() {
+        let x = Tensor::zeros((2, 3, 8), DType::F32, &Device::Cpu).unwrap();
+        let copied = |part: &Tensor| host::storage_of(&in_rows(part).unwrap()) != host::storage_of(part);
+        let step = x.narrow(1, 1, 1).unwrap();
+        for part in [x.narrow(2, 4, 4), x.transpose(0, 1), x.narrow(2, 5, 1), step.broadcast_as((2, 6, 8))] {
+            assert!(!copied(&part.unwrap()));
+        }
+        assert!(copied(&x.transpose(1, 2).unwrap()));
+    }
+}
