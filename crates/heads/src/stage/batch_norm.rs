@@ -7,8 +7,8 @@
 use candle_core::{Tensor, Var};
 use candle_nn::{Init, VarBuilder};
 use serde::{Deserialize, Serialize};
-use taskweave_kernels::Result;
 use taskweave_kernels::ops::{self, Activation, ChannelStats, Statistics};
+use taskweave_kernels::{Error, Result};
 
 use super::Stage;
 use crate::Mode;
@@ -29,6 +29,8 @@ pub enum Normalization {
 
 /// Normalizes each channel of `[batch, channels, ..]`.
 ///
+/// A batch whose statistics are not finite is refused with the name of the layer, before a running one has seen it.
+///
 /// # Example
 /// ```
 /// use candle_core::{DType, Device, Tensor};
@@ -46,6 +48,7 @@ pub enum Normalization {
 /// ```
 #[derive(Debug)]
 pub struct BatchNorm {
+    name: String,
     weight: Tensor,
     bias: Tensor,
     mean: Var,
@@ -61,6 +64,7 @@ impl BatchNorm {
     pub fn new(vb: &VarBuilder<'_>, channels: usize) -> Result<Self> {
         let get = |name: &str, value: f64| vb.get_with_hints(channels, name, Init::Const(value));
         Ok(Self {
+            name: vb.prefix(),
             weight: get("weight", 1.0)?,
             bias: get("bias", 0.0)?,
             // A variable made from a variable is the same variable.
@@ -90,10 +94,14 @@ impl BatchNorm {
 
     fn observe(&self, stats: &ChannelStats, n: usize) -> Result<()> {
         let unbiased = (&stats.var * (n as f64 / (n - 1) as f64))?;
-        for (running, batch) in [(&self.mean, &stats.mean), (&self.var, &unbiased)] {
-            running.set(&((running.as_tensor() * (1.0 - MOMENTUM))? + (batch * MOMENTUM)?)?)?;
+        let moved =
+            |running: &Var, batch: &Tensor| (running.as_tensor() * (1.0 - MOMENTUM))? + (batch * MOMENTUM)?;
+        let (mean, var) = (moved(&self.mean, &stats.mean)?, moved(&self.var, &unbiased)?);
+        if !(ops::all_finite(&mean)? && ops::all_finite(&var)?) {
+            return Err(Error::non_finite("statistics of the batch", &self.name));
         }
-        Ok(())
+        self.mean.set(&mean)?;
+        Ok(self.var.set(&var)?)
     }
 }
 
@@ -109,5 +117,33 @@ impl Stage for BatchNorm {
         }
         let running = ChannelStats { mean: self.mean.detach(), var: self.var.detach() };
         ops::batch_norm_then(x, parameters, Statistics::Fixed(&running), config)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{DType, Device};
+    use taskweave_kernels::Rng;
+
+    use super::*;
+    use crate::Params;
+
+    #[test]
+    fn numbers_that_are_not_finite_are_refused_and_leave_the_running_statistics() {
+        let params = Params::new(&Rng::new(0), DType::F32, &Device::Cpu);
+        let layer = BatchNorm::new(&params.shared().pp("norm"), 2).unwrap();
+        let running = || {
+            let named = params.named();
+            ["mean", "var"].map(|part| {
+                named[format!("shared.norm.running_{part}").as_str()].var.to_vec1::<f32>().unwrap()
+            })
+        };
+        // The second is too large for its square.
+        for odd in [f32::NAN, 3e30] {
+            let x = Tensor::new(&[[1f32, 0.0], [2.0, odd]], &Device::Cpu).unwrap();
+            let error = layer.forward(&x, Mode::Train(&Rng::new(0))).unwrap_err();
+            assert!(matches!(&error, Error::NonFinite { name, .. } if name == "shared.norm"), "{error}");
+            assert_eq!(running(), [[0.0; 2], [1.0; 2]]);
+        }
     }
 }
