@@ -5,6 +5,7 @@
 //! The Gramian is G = Σ_blocks J_b J_bᵀ, summed in f64 in one pass over each block.
 
 use candle_core::Tensor;
+use rayon::prelude::*;
 use taskweave_kernels::autograd::{Gradient, Tape};
 use taskweave_kernels::{Error, Named, Param, Result, inner_products, weighted_sum};
 
@@ -208,6 +209,35 @@ impl Jacobian {
             Some(losses) => gramian.with_losses(losses.clone()),
             None => Ok(gramian),
         }
+    }
+
+    /// The 2-norm of the gradient of each task, in row order; in one pass over the rows.
+    ///
+    /// # Errors
+    /// [`Error::NonFinite`] with the task whose gradient holds a NaN or an infinity.
+    ///
+    /// # Example
+    /// ```
+    /// use candle_core::{Device, Tensor};
+    /// use taskweave_kernels::Named;
+    /// use taskweave_loss::Jacobian;
+    /// let row = |x: [f64; 2]| Named::new([("x", Tensor::new(&x, &Device::Cpu)?.into())]);
+    /// let jacobian = Jacobian::new(Named::new([("a", row([3.0, 4.0])?), ("b", row([0.0, 1.0])?)])?)?;
+    /// assert_eq!(jacobian.norms()?, [5.0, 1.0]);
+    /// # Ok::<(), taskweave_kernels::Error>(())
+    /// ```
+    pub fn norms(&self) -> Result<Vec<f64>> {
+        let norm = |(task, row): (&str, &Named<Gradient>)| {
+            let squares = row.values().map(|block| Ok(inner_products(std::slice::from_ref(block))?[0]));
+            match squares.sum::<Result<f64>>()? {
+                square if square.is_finite() => Ok(square.sqrt()),
+                _ => Err(Error::non_finite("gradient", task)),
+            }
+        };
+        // Tasks side by side, and the first error of the first task.
+        let rows: Vec<(&str, &Named<Gradient>)> = self.rows.iter().collect();
+        let norms: Vec<Result<f64>> = rows.into_par_iter().map(norm).collect();
+        norms.into_iter().collect()
     }
 
     /// J Kᵀ: the inner products of the gradients of these tasks (rows) with those of another Jacobian's (columns), in f64.

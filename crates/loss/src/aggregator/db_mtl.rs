@@ -13,9 +13,7 @@ use taskweave_kernels::{Error, Result, State, Stateful};
 
 use super::{
     Aggregated, Aggregator,
-    memory::Memory,
-    pieces::{Check, run},
-    tracked::{Combined, Products, Track},
+    memory::{Memory, as_gradient, in_place_of, tracked},
 };
 use crate::{Jacobian, known_tasks::KnownTasks, parameter};
 
@@ -86,22 +84,22 @@ impl Aggregator for DbMtl {
     fn aggregate(&mut self, jacobian: &Jacobian) -> Result<Aggregated> {
         let slopes = slopes(jacobian)?;
         if self.beta == 0.0 {
-            let norms = jacobian.gramian()?.norms();
-            let lengths: Vec<f64> = norms.iter().zip(&slopes).map(|(norm, slope)| norm * slope).collect();
+            let lengths: Vec<f64> =
+                jacobian.norms()?.iter().zip(&slopes).map(|(norm, slope)| norm * slope).collect();
             let weights: Vec<f64> =
                 longest(&lengths).iter().zip(&slopes).map(|(a, slope)| a * slope).collect();
             return Ok(Aggregated { gradient: jacobian.combined(&weights)?, weights: Some(weights) });
         }
-        run(jacobian, None, &Check)?;
-        self.seen.tasks.require("Jacobian", jacobian.rows().names())?;
-        let keep = self.beta / ((self.seen.steps + 1) as f64).powf(self.sigma);
-        let take = slopes.into_iter().map(|slope| (1.0 - keep) * slope).collect();
-        let track = Track { keep, take, products: Products::Squares };
-        let (_, squares) = run(jacobian, Some(&mut self.memory), &track)?;
-        let lengths: Vec<f64> = squares.into_iter().map(f64::sqrt).collect();
-        let combined = Combined { weights: longest(&lengths) };
-        let (gradient, _) = run(jacobian, Some(&mut self.memory), &combined)?;
-        self.seen.steps += 1;
+        let mut seen = self.seen.clone();
+        seen.tasks.require("Jacobian", jacobian.rows().names())?;
+        let keep = self.beta / ((seen.steps + 1) as f64).powf(self.sigma);
+        let take: Vec<f64> = slopes.into_iter().map(|slope| (1.0 - keep) * slope).collect();
+        let m = tracked(&self.memory, jacobian, (keep, &take))?;
+        let of_m = in_place_of(jacobian, &m)?;
+        let gradient = as_gradient(of_m.combined(&longest(&of_m.norms()?))?, jacobian)?;
+        self.memory.put(m)?;
+        seen.steps += 1;
+        self.seen = seen;
         Ok(Aggregated { gradient, weights: None })
     }
 }

@@ -11,13 +11,15 @@
 //! Reference: He et al., "Robust Multi-Task Learning with Excess Risks", ICML 2024, algorithm 1,
 //! <https://openreview.net/forum?id=JzWFmMySpn>.
 
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use taskweave_kernels::{Error, Result, State, Stateful};
+use taskweave_kernels::autograd::Gradient;
+use taskweave_kernels::{Error, Named, Result, State, Stateful};
 
 use super::{
     Aggregated, Aggregator,
     memory::Memory,
-    pieces::{Check, Number, Pass, Piece, run},
+    pieces::{Number, Pass, Piece, rows, run},
 };
 use crate::{Jacobian, known_tasks::KnownTasks, parameter};
 
@@ -75,8 +77,8 @@ impl ExcessMtl {
     }
 
     /// The weights of this step, given E.
-    fn weigh(&mut self, excess: &[f64]) -> Vec<f64> {
-        let Seen { steps, scale, logits, .. } = &mut self.seen;
+    fn weights(&self, seen: &mut Seen, excess: &[f64]) -> Vec<f64> {
+        let Seen { steps, scale, logits, .. } = seen;
         *steps += 1;
         if *steps <= self.fields.warm_up {
             scale.iter_mut().zip(excess).for_each(|(scale, excess)| *scale += excess);
@@ -103,48 +105,63 @@ impl Aggregator for ExcessMtl {
     }
 
     fn aggregate(&mut self, jacobian: &Jacobian) -> Result<Aggregated> {
-        let size = jacobian.rows().len();
-        run(jacobian, None, &Check)?;
-        self.seen.tasks.require("Jacobian", jacobian.rows().names())?;
-        if self.seen.scale.is_empty() {
-            (self.seen.scale, self.seen.logits) = (vec![0.0; size], vec![0.0; size]);
+        let (size, mut seen) = (jacobian.rows().len(), self.seen.clone());
+        seen.tasks.require("Jacobian", jacobian.rows().names())?;
+        if seen.scale.is_empty() {
+            (seen.scale, seen.logits) = (vec![0.0; size], vec![0.0; size]);
         }
-        if self.seen.scale.len() != size {
-            let expected = format!("[{}, …] as before", self.seen.scale.len());
+        if seen.scale.len() != size {
+            let expected = format!("[{}, …] as before", seen.scale.len());
             return Err(Error::shape("Jacobian", expected, &[size]));
         }
-        let (_, mut excess) = run(jacobian, Some(&mut self.memory), &Squares)?;
-        excess.resize(size, 0.0);
-        let weights = self.weigh(&excess);
-        Ok(Aggregated { gradient: jacobian.combined(&weights)?, weights: Some(weights) })
+        let (kept, rows) = (self.memory.rows(jacobian)?, rows(jacobian));
+        let moved: Vec<_> = kept.par_iter().zip(rows).map(|(kept, row)| squares(kept, row)).collect();
+        let (squares, excess): (Vec<_>, Vec<f64>) =
+            moved.into_iter().collect::<Result<Vec<_>>>()?.into_iter().unzip();
+        let weights = self.weights(&mut seen, &excess);
+        let gradient = jacobian.combined(&weights)?;
+        self.memory.put(squares)?;
+        self.seen = seen;
+        Ok(Aggregated { gradient, weights: Some(weights) })
     }
 }
 
-/// sᵢ ← sᵢ + gᵢ²; the sums are the Eᵢ.
+/// What is remembered of a task from now on, and its E.
+fn squares(kept: &Named<Gradient>, (task, row): (&str, &Named<Gradient>)) -> Result<(Named<Gradient>, f64)> {
+    let (squares, excess) = run(&[(task, kept), (task, row)], &Squares)?;
+    match excess.first().copied().unwrap_or(0.0) {
+        excess if excess.is_finite() => Ok((squares, excess)),
+        _ => Err(Error::non_finite("squared gradient", task)),
+    }
+}
+
+/// s + g² of a row s and a row g; the sum is E.
 struct Squares;
 
+/// Numbers that are divided side by side.
+const SIDE: usize = 16;
+
 impl Pass for Squares {
-    const WRITES: bool = false;
+    const WRITES: bool = true;
 
     #[inline(always)]
-    fn piece<T: Number>(&self, mut piece: Piece<'_, T>) -> Vec<f64> {
-        let epsilon = T::from_f64(1e-7);
-        let one = |(s, g): (&mut &mut [T], &&[T])| {
-            let mut lanes = [T::zero(); 8];
-            let (s, g) = (s.as_chunks_mut::<8>(), g.as_chunks::<8>());
-            for (s, g) in s.0.iter_mut().zip(g.0) {
-                for k in 0..8 {
-                    s[k] += g[k] * g[k];
-                    lanes[k] += g[k] * g[k] / (s[k] + epsilon).root();
-                }
+    fn piece<T: Number>(&self, piece: Piece<'_, T>) -> Vec<f64> {
+        let (epsilon, mut lanes, mut rest) = (T::from_f64(1e-7), [T::zero(); SIDE], 0.0);
+        let ([s, g], out) = ([piece.rows[0], piece.rows[1]].map(|row| row.as_chunks::<SIDE>()), piece.out);
+        let out = out.as_chunks_mut::<SIDE>();
+        for ((out, s), g) in out.0.iter_mut().zip(s.0).zip(g.0) {
+            for k in 0..SIDE {
+                let square = g[k] * g[k];
+                out[k] = s[k] + square;
+                lanes[k] += square / (out[k] + epsilon).root();
             }
-            let rest = s.1.iter_mut().zip(g.1).map(|(s, g)| {
-                *s += *g * *g;
-                (*g * *g / (*s + epsilon).root()).to_f64()
-            });
-            rest.sum::<f64>() + lanes.iter().map(|lane| lane.to_f64()).sum::<f64>()
-        };
-        piece.kept.iter_mut().zip(&piece.rows).map(one).collect()
+        }
+        for ((out, s), g) in out.1.iter_mut().zip(s.1).zip(g.1) {
+            *out = *s + *g * *g;
+            rest += (*g * *g / (*out + epsilon).root()).to_f64();
+        }
+        let sum = lanes.iter().fold(rest, |sum, lane| sum + lane.to_f64());
+        vec![sum]
     }
 }
 

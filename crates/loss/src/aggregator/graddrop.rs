@@ -24,7 +24,7 @@ use taskweave_kernels::{Error, Named, Result, Rng, State, Stateful};
 
 use super::{
     Aggregated, Aggregator,
-    pieces::{Check, Number, Pass, Piece, run},
+    pieces::{Check, Number, Pass, Piece, rows, run},
 };
 use crate::{Jacobian, parameter};
 
@@ -69,7 +69,7 @@ impl Aggregator for GradDrop {
         let rng = Rng::new(self.seed).fork("graddrop").fork_at(self.steps);
         let gradient = match jacobian.features() {
             Some(features) => AtLayer { rng, leak: self.leak }.gradient(jacobian, features)?,
-            None => run(jacobian, None, &Signs { rng, leak: self.leak })?.0,
+            None => run(&rows(jacobian), &Signs { rng, leak: self.leak })?.0,
         };
         self.steps += 1;
         Ok(Aggregated { gradient, weights: None })
@@ -114,7 +114,7 @@ struct AtLayer {
 
 impl AtLayer {
     fn gradient(&self, jacobian: &Jacobian, features: &Named<Tensor>) -> Result<Named<Gradient>> {
-        run(jacobian, None, &Check)?;
+        run(&rows(jacobian), &Check)?;
         let mut gradient = Named::default();
         let names = jacobian.rows().values().next().into_iter().flat_map(Named::names);
         for (at, name) in names.enumerate() {

@@ -1,20 +1,21 @@
 //! What an aggregator remembers of every task at every coordinate, 0 at first.
+//!
+//! What is remembered is never written over: at each step new rows take the place of the old ones. So a saved state shares
+//! its tensors with the method, and costs nothing; a step that is refused leaves everything as it was.
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Tensor};
+use rayon::prelude::*;
 use serde::{Serialize, de::DeserializeOwned};
-use taskweave_kernels::{Error, Named, Result, State};
+use taskweave_kernels::autograd::Gradient;
+use taskweave_kernels::optim::IntoGradient;
+use taskweave_kernels::{Error, Named, Result, State, weighted_sum};
 
-/// Numbers of every task, block by block.
+use crate::Jacobian;
+
+/// One row of numbers per task, block by block.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Memory {
-    blocks: Named<Kept>,
-}
-
-/// The numbers of one block: one row per task, in the dtype of its gradients.
-#[derive(Debug, Clone)]
-pub(super) enum Kept {
-    F32(Vec<Vec<f32>>),
-    F64(Vec<Vec<f64>>),
+    rows: Vec<Named<Gradient>>,
 }
 
 /// What is configured is equal, whatever is remembered.
@@ -25,75 +26,119 @@ impl PartialEq for Memory {
 }
 
 impl Memory {
-    /// What is remembered of a block with these rows.
+    /// What is remembered of every task of a Jacobian, in its order, in f64 where its gradients are and else in f32.
     ///
     /// # Errors
     /// [`Error::Shape`] where there were other tasks or numbers before, [`Error::DType`] where they were of another type.
-    pub(super) fn of(&mut self, name: &str, rows: &Named<Tensor>) -> Result<&mut Kept> {
-        let dims = [rows.len(), rows.values().next().map_or(0, Tensor::elem_count)];
-        let dtype = rows.values().next().map_or(DType::F32, Tensor::dtype);
-        if !self.blocks.contains(name) {
-            self.blocks.insert(name, Kept::zeros(dims, dtype))?;
+    pub(super) fn rows(&self, jacobian: &Jacobian) -> Result<Vec<Named<Gradient>>> {
+        let (before, now) = (self.rows.len(), jacobian.rows().len());
+        if before != now && before > 0 {
+            return Err(Error::shape("Jacobian", format!("[{before}, …] as before"), &[now]));
         }
-        let kept = self.blocks.require_mut("block", name)?;
-        if kept.dims() != dims {
-            let [tasks, numbers] = kept.dims();
-            let expected = format!("[{tasks}, {numbers}] as before");
-            return Err(Error::shape(format!("block `{name}` of all tasks"), expected, &dims));
-        }
-        if kept.dtype() != dtype {
-            let expected = format!("{:?} as before", kept.dtype());
-            return Err(Error::dtype(format!("block `{name}`"), expected, dtype));
-        }
-        Ok(kept)
+        let row = |(i, row): (usize, &Named<Gradient>)| {
+            row.try_map(|name, like| {
+                let kept = self.rows.get(i).and_then(|kept| kept.get(name));
+                kept.map_or_else(|| zeros(like), |kept| fitting(kept, name, like))
+            })
+        };
+        jacobian.rows().values().enumerate().map(row).collect()
     }
 
-    /// The state of a method that has this memory and has seen `seen`: one tensor per block, `[tasks, numbers]`.
+    /// Remembers these rows; blocks that are not among them are remembered as before.
+    pub(super) fn put(&mut self, rows: Vec<Named<Gradient>>) -> Result<()> {
+        self.rows.resize_with(rows.len(), Named::default);
+        for (kept, row) in self.rows.iter_mut().zip(rows) {
+            for (name, block) in row {
+                match kept.get_mut(&name) {
+                    Some(place) => *place = block,
+                    None => kept.insert(name, block)?,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The state of a method that has this memory and has seen `seen`: one tensor per task and block.
     pub(super) fn save(&self, seen: &impl Serialize) -> Result<State> {
-        let tensors = self.blocks.try_map(|_, kept| {
-            let dims = kept.dims();
-            Ok::<_, Error>(match kept {
-                Kept::F32(rows) => Tensor::from_vec(rows.concat(), &dims, &Device::Cpu)?,
-                Kept::F64(rows) => Tensor::from_vec(rows.concat(), &dims, &Device::Cpu)?,
-            })
-        })?;
+        let mut tensors = Named::default();
+        for (i, row) in self.rows.iter().enumerate() {
+            for (name, block) in row.iter() {
+                tensors.insert(format!("{i}/{name}"), block.values().clone())?;
+            }
+        }
         Ok(State { tensors, ..State::of(seen)? })
     }
 
     /// What a method that the error names has seen, and its memory.
     pub(super) fn restored<S: DeserializeOwned>(method: &str, state: &State) -> Result<(S, Self)> {
-        let seen = state.read(method)?;
-        let blocks = state.tensors.try_map(|name, tensor| match (tensor.rank(), tensor.dtype()) {
-            (2, DType::F32) => Ok(Kept::F32(tensor.to_vec2()?)),
-            (2, DType::F64) => Ok(Kept::F64(tensor.to_vec2()?)),
-            (_, dtype) => {
-                let found = format!("{:?} of {dtype:?} for block `{name}`", tensor.dims());
-                Err(Error::state(method, "[tasks, numbers] of F32 or F64 per block", found))
+        let (seen, mut rows) = (state.read(method)?, Vec::<Named<Gradient>>::new());
+        for (name, tensor) in state.tensors.iter() {
+            let place = name.split_once('/').and_then(|(i, block)| Some((i.parse::<usize>().ok()?, block)));
+            let Some((i, block)) = place.filter(|(i, _)| *i < state.tensors.len()) else {
+                return Err(Error::state(method, "tensors `task/block`", format!("`{name}`")));
+            };
+            if !matches!(tensor.dtype(), DType::F32 | DType::F64) {
+                let found = format!("{:?} for `{name}`", tensor.dtype());
+                return Err(Error::state(method, "tensors of F32 or F64", found));
             }
-        })?;
-        Ok((seen, Self { blocks }))
+            rows.resize_with(rows.len().max(i + 1), Named::default);
+            rows[i].insert(block, tensor.clone().into())?;
+        }
+        Ok((seen, Self { rows }))
     }
 }
 
-impl Kept {
-    fn zeros([tasks, numbers]: [usize; 2], dtype: DType) -> Self {
-        match dtype {
-            DType::F64 => Self::F64(vec![vec![0.0; numbers]; tasks]),
-            _ => Self::F32(vec![vec![0.0; numbers]; tasks]),
-        }
-    }
+fn dtype(like: &Gradient) -> DType {
+    if like.values().dtype() == DType::F64 { DType::F64 } else { DType::F32 }
+}
 
-    fn dims(&self) -> [usize; 2] {
-        match self {
-            Self::F32(rows) => [rows.len(), rows.first().map_or(0, Vec::len)],
-            Self::F64(rows) => [rows.len(), rows.first().map_or(0, Vec::len)],
-        }
-    }
+fn zeros(like: &Gradient) -> Result<Gradient> {
+    Ok(Tensor::zeros(like.shape(), dtype(like), like.values().device())?.into())
+}
 
-    fn dtype(&self) -> DType {
-        match self {
-            Self::F32(_) => DType::F32,
-            Self::F64(_) => DType::F64,
-        }
+/// What is remembered of a block, where the new gradient is.
+fn fitting(kept: &Gradient, name: &str, like: &Gradient) -> Result<Gradient> {
+    let (shape, found) = (kept.shape(), like.shape());
+    if shape != found {
+        let expected = format!("{:?} as before", shape.dims());
+        return Err(Error::shape(format!("block `{name}`"), expected, found.dims()));
     }
+    if kept.values().dtype() != dtype(like) {
+        let expected = format!("{:?} as before", kept.values().dtype());
+        return Err(Error::dtype(format!("block `{name}`"), expected, dtype(like)));
+    }
+    Ok(kept.values().to_device(like.values().device())?.into())
+}
+
+/// keep · mᵢ + takeᵢ · gᵢ of what is remembered and the gradients.
+pub(super) fn tracked(
+    memory: &Memory,
+    jacobian: &Jacobian,
+    (keep, take): (f64, &[f64]),
+) -> Result<Vec<Named<Gradient>>> {
+    let gradients: Vec<&Named<Gradient>> = jacobian.rows().values().collect();
+    let row = |((kept, row), take): ((&Named<Gradient>, &Named<Gradient>), &f64)| {
+        kept.try_map(|name, m| {
+            let g = row.require("block", name)?.clone().into_dense()?.to_dtype(m.values().dtype())?;
+            weighted_sum(&[m.clone(), g.into()], &[keep, *take])
+        })
+    };
+    // Tasks side by side: a thread that is done with one need not wait for the others.
+    let rows: Vec<_> = memory.rows(jacobian)?.par_iter().zip(gradients).zip(take).map(row).collect();
+    rows.into_iter().collect()
+}
+
+/// Rows in the place of a Jacobian's.
+pub(super) fn in_place_of(jacobian: &Jacobian, rows: &[Named<Gradient>]) -> Result<Jacobian> {
+    let named = jacobian.rows().names().map(String::from).zip(rows.iter().cloned());
+    Jacobian::new(Named::new(named)?)
+}
+
+/// A gradient that was made of what is remembered, in the dtypes of the Jacobian's.
+pub(super) fn as_gradient(made: Named<Gradient>, jacobian: &Jacobian) -> Result<Named<Gradient>> {
+    let Some(first) = jacobian.rows().values().next() else { return Ok(made) };
+    made.try_map(|name, block| {
+        let dtype = first.require("block", name)?.values().dtype();
+        block.map_values(|values| values.to_dtype(dtype))
+    })
 }

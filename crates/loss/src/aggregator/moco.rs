@@ -15,9 +15,8 @@ use taskweave_kernels::{Error, Result, State, Stateful};
 
 use super::{
     Aggregated, Aggregator,
-    memory::Memory,
-    pieces::{Check, run},
-    tracked::{Combined, Products, Track},
+    memory::{Memory, as_gradient, in_place_of, tracked},
+    pieces::{Check, rows, run},
 };
 use crate::{Jacobian, known_tasks::KnownTasks, parameter, simplex_projection};
 
@@ -69,9 +68,7 @@ impl Aggregator for MoCo {
     }
 
     fn aggregate(&mut self, jacobian: &Jacobian) -> Result<Aggregated> {
-        let Self { fields, seen, memory } = self;
-        let size = jacobian.rows().len();
-        run(jacobian, None, &Check)?;
+        let (fields, mut seen, size) = (&self.fields, self.seen.clone(), jacobian.rows().len());
         seen.tasks.require("Jacobian", jacobian.rows().names())?;
         if seen.weights.is_empty() {
             seen.weights = vec![1.0 / size.max(1) as f64; size];
@@ -83,30 +80,29 @@ impl Aggregator for MoCo {
         let t = (seen.steps + 1) as f64;
         let beta = fields.beta / t.powf(fields.beta_sigma);
         let gamma = fields.gamma / t.powf(fields.gamma_sigma);
-        let track = Track { keep: 1.0 - beta, take: vec![beta; size], products: Products::All };
-        let (_, products) = run(jacobian, Some(memory), &track)?;
-        let slopes = times(&products, &seen.weights);
-        let moved = seen.weights.iter().zip(slopes).map(|(w, slope)| w - gamma * (slope + fields.rho * w));
+        if beta == 0.0 {
+            // The gradients are not read then.
+            run(&rows(jacobian), &Check)?;
+        }
+        let y = tracked(&self.memory, jacobian, (1.0 - beta, &vec![beta; size]))?;
+        let of_y = in_place_of(jacobian, &y)?;
         if size > 0 {
-            seen.weights = simplex_projection(&moved.collect::<Vec<_>>(), 1.0)?;
+            let slopes = times(of_y.gramian()?.values(), &seen.weights);
+            let step = |(w, slope): (&f64, f64)| w - gamma * (slope + fields.rho * w);
+            let moved: Vec<f64> = seen.weights.iter().zip(slopes).map(step).collect();
+            seen.weights = simplex_projection(&moved, 1.0)?;
         }
         seen.steps += 1;
-        let (gradient, _) = run(jacobian, Some(memory), &Combined { weights: seen.weights.clone() })?;
+        let gradient = as_gradient(of_y.combined(&seen.weights)?, jacobian)?;
+        self.memory.put(y)?;
+        self.seen = seen;
         Ok(Aggregated { gradient, weights: None })
     }
 }
 
-/// The product of a symmetric matrix, given by its upper triangle, and a vector.
-fn times(upper: &[f64], x: &[f64]) -> Vec<f64> {
-    let (size, mut product) = (x.len(), vec![0.0; x.len()]);
-    let pairs = (0..size).flat_map(|i| (i..size).map(move |j| (i, j)));
-    for ((i, j), entry) in pairs.zip(upper) {
-        product[i] += entry * x[j];
-        if i != j {
-            product[j] += entry * x[i];
-        }
-    }
-    product
+/// The product of a square matrix and a vector.
+fn times(matrix: &[f64], x: &[f64]) -> Vec<f64> {
+    matrix.chunks(x.len().max(1)).map(|row| row.iter().zip(x).map(|(entry, x)| entry * x).sum()).collect()
 }
 
 impl Stateful for MoCo {

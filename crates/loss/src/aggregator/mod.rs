@@ -24,7 +24,6 @@ mod moco;
 mod per_group;
 mod pieces;
 mod sam_gs;
-mod tracked;
 mod trimmed_mean;
 mod weighted;
 mod within;

@@ -9,7 +9,6 @@ use rayon::prelude::*;
 use taskweave_kernels::autograd::Gradient;
 use taskweave_kernels::{Error, Named, Result, chunks_with, wide};
 
-use super::memory::{Kept, Memory};
 use crate::Jacobian;
 
 /// Numbers of a row in one piece, so that those of all tasks lie in cache.
@@ -20,11 +19,10 @@ pub(super) trait Number: WithDType + Default {
     fn is_finite(self) -> bool;
     fn absolute(self) -> Self;
     fn root(self) -> Self;
-    fn kept(kept: &mut Kept) -> Option<&mut Vec<Vec<Self>>>;
 }
 
 macro_rules! number {
-    ($real:ty, $kept:path) => {
+    ($real:ty) => {
         impl Number for $real {
             #[inline(always)]
             fn is_finite(self) -> bool {
@@ -40,24 +38,18 @@ macro_rules! number {
             fn root(self) -> Self {
                 self.sqrt()
             }
-
-            fn kept(kept: &mut Kept) -> Option<&mut Vec<Vec<Self>>> {
-                if let $kept(rows) = kept { Some(rows) } else { None }
-            }
         }
     };
 }
-number!(f32, Kept::F32);
-number!(f64, Kept::F64);
+number!(f32);
+number!(f64);
 
 /// Some coordinates of one block.
 pub(super) struct Piece<'a, T> {
     /// Which block, and which piece of it.
     pub(super) at: [u64; 2],
-    /// What each task has there; finite.
+    /// What each row has there; finite.
     pub(super) rows: Vec<&'a [T]>,
-    /// What is remembered of each task.
-    pub(super) kept: Vec<&'a mut [T]>,
     /// The gradient to be written, 0 so far; empty where none is.
     pub(super) out: &'a mut [T],
 }
@@ -83,29 +75,33 @@ impl Pass for Check {
     }
 }
 
-/// The gradient that a pass writes, and the sums of its numbers.
+/// The gradients of all tasks.
+pub(super) fn rows(jacobian: &Jacobian) -> Vec<(&str, &Named<Gradient>)> {
+    jacobian.rows().iter().collect()
+}
+
+/// The gradient that a pass writes, and the sums of its numbers. Rows come with the name of their task, and have the blocks of the
+/// first; what is written has its shape and dtype.
 ///
 /// # Errors
-/// [`Error::NonFinite`] with the task whose gradient holds a NaN or an infinity, and those of [`Memory::of`].
+/// [`Error::NonFinite`] with the task whose row holds a NaN or an infinity.
 pub(super) fn run(
-    jacobian: &Jacobian,
-    mut memory: Option<&mut Memory>,
+    rows: &[(&str, &Named<Gradient>)],
     pass: &impl Pass,
 ) -> Result<(Named<Gradient>, Vec<f64>)> {
     let (mut gradient, mut sums) = (Named::default(), Vec::new());
-    let Some(first) = jacobian.rows().values().next() else { return Ok((gradient, sums)) };
+    let Some((_, first)) = rows.first() else { return Ok((gradient, sums)) };
     for (at, (name, like)) in first.iter().enumerate() {
-        let rows = on_host(jacobian, name)?;
-        let mut none = Kept::F32(Vec::new());
-        let kept = match &mut memory {
-            Some(memory) => memory.of(name, &rows)?,
-            None => &mut none,
+        let host = on_host(rows, name)?;
+        let wide = host.iter().any(|row| row.dtype() == DType::F64);
+        let found = match wide {
+            true => block::<_, f64>(at as u64, &host, pass)?,
+            false => block::<_, f32>(at as u64, &host, pass)?,
         };
-        let wide = rows.values().any(|row| row.dtype() == DType::F64);
-        let (values, more) = match wide {
-            true => block::<_, f64>(at as u64, &rows, kept, pass)?,
-            false => block::<_, f32>(at as u64, &rows, kept, pass)?,
-        };
+        let (values, more) = found.map_err(|bad| {
+            let task = rows.get(bad).map_or("", |(task, _)| task);
+            Error::non_finite("gradient", task)
+        })?;
         sums.resize(sums.len().max(more.len()), 0.0);
         sums.iter_mut().zip(more).for_each(|(sum, more)| *sum += more);
         if let Some(values) = values {
@@ -117,21 +113,20 @@ pub(super) fn run(
     Ok((gradient, sums))
 }
 
-/// One block of all tasks: contiguous, on the host, all f32 or all f64.
-fn on_host(jacobian: &Jacobian, name: &str) -> Result<Named<Tensor>> {
-    let rows = jacobian.rows().try_map(|_, row| row.require("block", name)?.clone().into_dense())?;
-    let wide = rows.values().any(|row| row.dtype() == DType::F64);
+/// One block of all rows: contiguous, on the host, all f32 or all f64.
+fn on_host(rows: &[(&str, &Named<Gradient>)], name: &str) -> Result<Vec<Tensor>> {
+    let dense = |(_, row): &(&str, &Named<Gradient>)| row.require("block", name)?.clone().into_dense();
+    let rows = rows.iter().map(dense).collect::<Result<Vec<_>>>()?;
+    let wide = rows.iter().any(|row| row.dtype() == DType::F64);
     let dtype = if wide { DType::F64 } else { DType::F32 };
-    rows.try_map(|_, row| Ok(row.to_device(&Device::Cpu)?.to_dtype(dtype)?.contiguous()?))
+    rows.iter().map(|row| Ok(row.to_device(&Device::Cpu)?.to_dtype(dtype)?.contiguous()?)).collect()
 }
 
-fn block<P: Pass, T: Number>(
-    at: u64,
-    rows: &Named<Tensor>,
-    kept: &mut Kept,
-    pass: &P,
-) -> Result<(Option<Tensor>, Vec<f64>)> {
-    let storages: Vec<_> = rows.values().map(Tensor::storage_and_layout).collect();
+/// What a pass writes and the sums of its numbers, or which row holds what is not finite.
+type Found = Result<(Option<Tensor>, Vec<f64>), usize>;
+
+fn block<P: Pass, T: Number>(at: u64, rows: &[Tensor], pass: &P) -> Result<Found> {
+    let storages: Vec<_> = rows.iter().map(Tensor::storage_and_layout).collect();
     let slices: Vec<&[T]> = storages
         .iter()
         .map(|(storage, layout)| match (&**storage, layout.contiguous_offsets()) {
@@ -143,31 +138,18 @@ fn block<P: Pass, T: Number>(
         })
         .collect::<Result<_>>()?;
     let count = slices.first().map_or(0, |row| row.len());
-    let (kept, one) = (cut(T::kept(kept), count), Part { at, rows: &slices, pass });
+    let (one, pieces) = (Part { at, rows: &slices, pass }, count.div_ceil(PIECE));
     let (out, sums): (Vec<T>, Vec<_>) = match P::WRITES {
-        true => chunks_with(count, PIECE, kept, |start, out, kept| one.sums(start, out, kept)),
-        false => {
-            let kept = kept.into_par_iter().enumerate();
-            (Vec::new(), kept.map(|(i, kept)| one.sums(i * PIECE, &mut [], kept)).collect())
-        }
+        true => chunks_with(count, PIECE, vec![(); pieces], |start, out, ()| one.sums(start, out)),
+        false => (Vec::new(), (0..pieces).into_par_iter().map(|i| one.sums(i * PIECE, &mut [])).collect()),
     };
-    match sums.into_iter().collect::<Result<Vec<_>, usize>>() {
+    Ok(match sums.into_iter().collect::<Result<Vec<_>, usize>>() {
         Ok(parts) => {
             let values = P::WRITES.then(|| Tensor::from_vec(out, count, &Device::Cpu));
             Ok((values.transpose()?, total(&parts)))
         }
-        Err(bad) => Err(Error::non_finite("gradient", rows.names().nth(bad).unwrap_or_default())),
-    }
-}
-
-/// The pieces of what is remembered of each task.
-fn cut<T: Number>(kept: Option<&mut Vec<Vec<T>>>, count: usize) -> Vec<Vec<&mut [T]>> {
-    let mut places = Vec::new();
-    places.resize_with(count.div_ceil(PIECE), Vec::new);
-    for row in kept.into_iter().flatten() {
-        places.iter_mut().zip(row.chunks_mut(PIECE)).for_each(|(kept, piece)| kept.push(piece));
-    }
-    places
+        Err(bad) => Err(bad),
+    })
 }
 
 fn total(parts: &[Vec<f64>]) -> Vec<f64> {
@@ -185,7 +167,7 @@ struct Part<'a, P, T> {
 
 impl<P: Pass, T: Number> Part<'_, P, T> {
     /// The sums of the piece that begins at `start`, or the row that holds what is not finite.
-    fn sums(&self, start: usize, out: &mut [T], kept: Vec<&mut [T]>) -> Result<Vec<f64>, usize> {
+    fn sums(&self, start: usize, out: &mut [T]) -> Result<Vec<f64>, usize> {
         let count = self.rows.first().map_or(0, |row| row.len());
         let range = start..count.min(start + PIECE);
         let rows: Vec<&[T]> = self.rows.iter().map(|row| &row[range.clone()]).collect();
@@ -193,7 +175,7 @@ impl<P: Pass, T: Number> Part<'_, P, T> {
             #[inline(always)]
             || match rows.iter().position(|row| !finite(row)) {
                 Some(bad) => Err(bad),
-                None => Ok(self.pass.piece(Piece { at: [self.at, (start / PIECE) as u64], rows, kept, out })),
+                None => Ok(self.pass.piece(Piece { at: [self.at, (start / PIECE) as u64], rows, out })),
             },
         )
     }

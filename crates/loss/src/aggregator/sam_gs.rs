@@ -17,9 +17,8 @@ use taskweave_kernels::{Error, Result, State, Stateful};
 
 use super::{
     Aggregated, Aggregator,
-    memory::Memory,
-    pieces::{Number, Pass, Piece, run},
-    tracked::{Products, Track},
+    memory::{Memory, as_gradient, in_place_of, tracked},
+    pieces::{Number, Pass, Piece, rows, run},
 };
 use crate::{Jacobian, known_tasks::KnownTasks, parameter};
 
@@ -66,27 +65,33 @@ impl Aggregator for SamGs {
     }
 
     fn aggregate(&mut self, jacobian: &Jacobian) -> Result<Aggregated> {
-        let (size, norms) = (jacobian.rows().len(), jacobian.gramian()?.norms());
-        self.seen.tasks.require("Jacobian", jacobian.rows().names())?;
+        let (size, norms, mut seen) = (jacobian.rows().len(), jacobian.norms()?, self.seen.clone());
+        seen.tasks.require("Jacobian", jacobian.rows().names())?;
         let Fields { beta1, beta2, gamma } = self.fields;
         let similarities = similarities(&norms);
         let mean = similarities.iter().sum::<f64>() / similarities.len().max(1) as f64;
         let apart = if similarities.is_empty() { 0.0 } else { 1.0 - mean };
-        let track = Track { keep: beta1, take: vec![1.0 - beta1; size], products: Products::Squares };
-        run(jacobian, Some(&mut self.memory), &track)?;
-        let Seen { steps, dissimilarity, .. } = &mut self.seen;
-        *steps += 1;
-        *dissimilarity = beta2 * *dissimilarity + (1.0 - beta2) * apart * apart + 1e-8;
-        if similarities.iter().any(|similarity| *similarity < gamma) {
+        let m = tracked(&self.memory, jacobian, (beta1, &vec![1.0 - beta1; size]))?;
+        seen.steps += 1;
+        seen.dissimilarity = beta2 * seen.dissimilarity + (1.0 - beta2) * apart * apart + 1e-8;
+        let made = if similarities.iter().any(|similarity| *similarity < gamma) {
             let length = norms.iter().sum::<f64>() / size as f64;
             let weights: Vec<f64> =
                 norms.iter().map(|norm| if *norm > 0.0 { length / norm } else { 0.0 }).collect();
-            return Ok(Aggregated { gradient: jacobian.combined(&weights)?, weights: Some(weights) });
-        }
-        let left = |beta: f64| 1.0 - beta.powf(*steps as f64);
-        let factor = 1.0 / left(beta1) / (*dissimilarity / left(beta2)).sqrt();
-        let (gradient, _) = run(jacobian, Some(&mut self.memory), &Modulated { factor })?;
-        Ok(Aggregated { gradient, weights: None })
+            Aggregated { gradient: jacobian.combined(&weights)?, weights: Some(weights) }
+        } else {
+            let left = |beta: f64| 1.0 - beta.powf(seen.steps as f64);
+            let factor = 1.0 / left(beta1) / (seen.dissimilarity / left(beta2)).sqrt();
+            let of_m = in_place_of(jacobian, &m)?;
+            let both = [rows(jacobian), rows(&of_m)].concat();
+            Aggregated {
+                gradient: as_gradient(run(&both, &Modulated { factor })?.0, jacobian)?,
+                weights: None,
+            }
+        };
+        self.memory.put(m)?;
+        self.seen = seen;
+        Ok(made)
     }
 }
 
@@ -96,7 +101,7 @@ fn similarities(norms: &[f64]) -> Vec<f64> {
     pairs.map(|(a, b)| if a == b { 1.0 } else { 2.0 / (a / b + b / a) }).collect()
 }
 
-/// Σ gᵢ ∘ |mᵢ| times a factor.
+/// Σ gᵢ ∘ |mᵢ| times a factor, of rows g and as many rows m.
 struct Modulated {
     factor: f64,
 }
@@ -107,7 +112,8 @@ impl Pass for Modulated {
     #[inline(always)]
     fn piece<T: Number>(&self, piece: Piece<'_, T>) -> Vec<f64> {
         let factor = T::from_f64(self.factor);
-        for (g, m) in piece.rows.iter().zip(&piece.kept) {
+        let (g, m) = piece.rows.split_at(piece.rows.len() / 2);
+        for (g, m) in g.iter().zip(m) {
             let values = g.iter().zip(m.iter()).map(|(g, m)| *g * m.absolute() * factor);
             piece.out.iter_mut().zip(values).for_each(|(out, value)| *out += value);
         }

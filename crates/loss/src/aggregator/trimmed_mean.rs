@@ -12,7 +12,7 @@ use taskweave_kernels::{Error, Result, State, Stateful};
 
 use super::{
     Aggregated, Aggregator,
-    pieces::{Number, Pass, Piece, run},
+    pieces::{Number, Pass, Piece, rows, run},
 };
 use crate::Jacobian;
 
@@ -55,7 +55,7 @@ impl Aggregator for TrimmedMean {
         if trim.saturating_mul(2) >= tasks.max(1) {
             return Err(Error::parameter("trim", format!("less than half of {tasks} tasks"), trim));
         }
-        let (gradient, _) = run(jacobian, None, &Middle { trim, network: network(tasks) })?;
+        let (gradient, _) = run(&rows(jacobian), &Middle { trim, network: network(tasks) })?;
         Ok(Aggregated { gradient, weights: None })
     }
 }
