@@ -4,7 +4,7 @@ use candle_core::DType;
 use taskweave_data::Batch;
 use taskweave_heads::Mode;
 use taskweave_kernels::autograd::{self, Gradient};
-use taskweave_kernels::{Error, Kind, Named, Owner, Param, Result, Rng};
+use taskweave_kernels::{Error, Kind, Named, Owner, Param, Result, Rng, Stateful};
 use taskweave_loss::Gramian;
 use taskweave_loss::scalarizer::Feedback;
 
@@ -20,8 +20,9 @@ impl Step {
     /// # Errors
     /// [`Error::NonFinite`] with the view, or the task and the step, for a NaN or an infinity in an input, a loss,
     /// a weight or a gradient; [`Error::Shape`] and [`Error::DType`] for a target that does not fit; [`Error::Unknown`]
-    /// for a task that the model does not have. The parameters are as before then; only running statistics, and what the
-    /// methods of the balance remember, may have seen the batch.
+    /// for a task that the model does not have. Parameters, balance and count of steps are as before then; only running
+    /// statistics may have seen the batch. Where a scalarizer asks for the losses after the step and those are not
+    /// finite, the step is done, and the scalarizer has not heard of it.
     pub fn step(&mut self, batch: &Batch) -> Result<StepReport> {
         self.step_over(std::slice::from_ref(batch))
     }
@@ -100,20 +101,41 @@ impl Step {
             gradient_norm: 0.0,
             held,
         };
+        let mut heard = Ok(());
         if !tasks.is_empty() {
-            let held = report.held.clone();
-            let gradients = self.keeping_buffers(
-                |param| Some(&param.owner) == held.as_ref(),
-                |step| match batches {
-                    [batch] => step.direct(batch, &tasks, &mut report),
-                    _ => step.accumulated(batches, &tasks, &mut report),
-                },
-            )?;
+            let gradients = self.keeping_balance(|step| step.gradients(batches, &tasks, &mut report))?;
             self.update(gradients)?;
-            self.hear(batches, &tasks)?;
+            heard = self.hear(batches, &tasks);
         }
         self.done += 1;
-        Ok(report)
+        heard.map(|()| report)
+    }
+
+    /// The gradient of every parameter that learns; running statistics of a held block stay.
+    fn gradients(
+        &mut self,
+        batches: &[Batch],
+        tasks: &[String],
+        report: &mut StepReport,
+    ) -> Result<Named<Gradient>> {
+        let held = report.held.clone();
+        self.keeping_buffers(
+            |param| Some(&param.owner) == held.as_ref(),
+            |step| match batches {
+                [batch] => step.direct(batch, tasks, report),
+                _ => step.accumulated(batches, tasks, report),
+            },
+        )
+    }
+
+    /// Runs `f`; where it fails, the balance is as it was before.
+    fn keeping_balance<T>(&mut self, f: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        let before = self.balance.save()?;
+        let result = f(self);
+        if result.is_err() {
+            self.balance.restore(&before)?;
+        }
+        result
     }
 
     pub(super) fn update(&mut self, gradients: Named<Gradient>) -> Result<()> {
