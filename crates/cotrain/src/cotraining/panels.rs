@@ -3,6 +3,7 @@
 use taskweave_kernels::{Named, Result};
 
 use super::{RoundRecord, Rounds};
+use crate::gate;
 use crate::report::{Figure, HeatMap, Report};
 
 impl Rounds {
@@ -42,15 +43,10 @@ impl Rounds {
         let curves: Vec<_> = curves.collect();
         let curves: Vec<(&str, Curve<'_>)> = curves.iter().map(|(name, f)| (*name, f as Curve<'_>)).collect();
         page = self.figure(page, &format!("{name}: score on samples to be judged by"), &curves);
-        page = self.figure(
-            page,
-            &format!("{name}: what the gate saw"),
-            &[
-                ("score", &|record| Some(record.decision.as_ref()?.score)),
-                ("best", &|record| Some(record.decision.as_ref()?.best)),
-                ("least that is kept", &|record| Some(record.decision.as_ref()?.least)),
-            ],
-        );
+        let seen = self.rounds.iter().filter_map(|record| Some((record.round, record.decision.as_ref()?)));
+        if let Some(figure) = gate::figure(&format!("{name}: what the gate saw"), "round", seen) {
+            page = page.curves(figure);
+        }
         match last.filter(|record| !record.agreement.is_empty()) {
             Some(record) => {
                 Ok(page.heat_map(agreement(&format!("{name}: agreement at the end"), &record.agreement)?))

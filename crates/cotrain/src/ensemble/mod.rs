@@ -92,14 +92,15 @@ impl Ensemble {
                 return Err(Error::parameter(format!("networks of term `{name}`"), "at least one", 0));
             }
             for member in &term.members {
-                let known = members.require("network", member)?.tasks();
-                if !known.contains(&term.task) {
-                    let (what, name) = (format!("task of network `{member}`"), term.task.clone());
-                    return Err(Error::Unknown { what, name, known });
-                }
+                require(&members, member, &term.task)?;
             }
         }
         Ok(Self { parts: Arc::new(Parts { params: params.clone(), members, terms }) })
+    }
+
+    /// Refuses a network or a task of it that there is not.
+    pub(crate) fn require(&self, member: &str, task: &str) -> Result<()> {
+        require(&self.parts.members, member, task)
     }
 
     /// The parameters of all networks.
@@ -242,6 +243,16 @@ impl Model for Ensemble {
     fn heads(&self, features: &Named<Tensor>, _: Mode<'_>) -> Result<Named<Tensor>> {
         features.names().try_for_each(|name| self.terms().require("term", name).map(|_| ()))?;
         Ok(features.clone())
+    }
+}
+
+fn require(members: &Named<Box<dyn Model>>, member: &str, task: &str) -> Result<()> {
+    let known = members.require("network", member)?.tasks();
+    match known.iter().any(|name| name == task) {
+        true => Ok(()),
+        false => {
+            Err(Error::Unknown { what: format!("task of network `{member}`"), name: task.into(), known })
+        }
     }
 }
 

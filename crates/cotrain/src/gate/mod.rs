@@ -1,4 +1,10 @@
-//! The gate: whether the rounds of a session have helped, and back to where they had.
+//! The gate: whether the rounds of a session, or the epochs of a training of networks, have helped, and back to where they had.
+//!
+//! | type | judges |
+//! | --- | --- |
+//! | [`Gate`] | the rounds of a [`Session`](crate::cotraining::Session) |
+//! | [`EpochGate`] | the epochs of a [`Trainer`](crate::Trainer) with [`Teachings`](crate::teaching::Teachings) |
+//! | [`LeftOut`] | – : the labels that each network leaves out, so that it can be judged by them |
 //!
 //! After every round the gate forms a score and compares it with the best so far, whose standard error is s:
 //!     score ≥ best − tolerance · s   the round is kept, and the session remembered as it is;
@@ -15,19 +21,25 @@
 //! Reference: choice by standard errors is from Breiman, Friedman, Olshen and Stone, "Classification and Regression Trees",
 //! Wadsworth 1984, section 3.4, where it is one; for shares near 1 its form is that of Agresti and Coull, The American Statistician 52, 1998.
 
+mod epochs;
+mod estimate;
 mod evidence;
+mod judge;
+mod left_out;
 
 use serde::{Deserialize, Serialize};
-use taskweave_kernels::{Error, Named, Result, State};
+use taskweave_kernels::{Error, Result, State};
 
 use crate::cotraining::{Method, Room};
-use crate::parts::{keep, pick};
 use crate::pool::Pool;
-use crate::range;
+use crate::report::Figure;
 
-use evidence::{Estimate, Evidence};
+use evidence::Evidence;
+use judge::Judge;
 
-pub(crate) use evidence::score;
+pub use epochs::{EpochGate, Judged};
+pub(crate) use estimate::score;
+pub use left_out::LeftOut;
 
 /// What the gate found in a round.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -73,23 +85,7 @@ pub enum Verdict {
 #[derive(Debug, Clone)]
 pub struct Gate {
     evidence: Evidence,
-    tolerance: f64,
-    patience: u64,
-    best: Option<Best>,
-    worse: u64,
-}
-
-#[derive(Debug, Clone)]
-struct Best {
-    estimate: Estimate,
-    round: u64,
-    state: State,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Saved {
-    worse: u64,
-    best: Option<(Estimate, u64, serde_json::Value)>,
+    judge: Judge,
 }
 
 impl Gate {
@@ -155,19 +151,18 @@ impl Gate {
     /// # Errors
     /// [`Error::Parameter`] where it is negative or not finite.
     pub fn tolerance(mut self, tolerance: f64) -> Result<Self> {
-        range::not_negative("tolerance", tolerance)?;
-        self.tolerance = tolerance;
+        self.judge = self.judge.tolerance(tolerance)?;
         Ok(self)
     }
 
     /// How many rounds in a row may be worse.
     pub fn patience(mut self, rounds: u64) -> Self {
-        self.patience = rounds;
+        self.judge = self.judge.patience(rounds);
         self
     }
 
     fn of(evidence: Evidence) -> Self {
-        Self { evidence, tolerance: 0.5, patience: 2, best: None, worse: 0 }
+        Self { evidence, judge: Judge::default() }
     }
 
     /// Judges a round; `state` is asked for what is to be remembered.
@@ -178,46 +173,33 @@ impl Gate {
         state: impl FnOnce(&Room<'_>) -> Result<State>,
     ) -> Result<Option<Decision>> {
         let Some(found) = self.evidence.estimate(room, method)? else { return Ok(None) };
-        if !(found.score.is_finite() && found.error.is_finite()) {
-            return Err(Error::non_finite("score of the gate", "all learners together"));
-        }
-        let best = match &self.best {
-            Some(best) if best.estimate.score > found.score => best.estimate,
-            _ => found,
-        };
-        let least = best.score - self.tolerance * best.error;
-        let verdict = if found.score >= least {
-            self.best = Some(Best { estimate: best, round: room.round, state: state(room)? });
-            self.worse = 0;
-            Verdict::Kept
-        } else {
-            self.worse += 1;
-            if self.worse > self.patience { Verdict::Stopped } else { Verdict::Worse }
-        };
-        Ok(Some(Decision { score: found.score, best: best.score, least, verdict }))
+        self.judge.judge(found, room.round, || state(room)).map(Some)
     }
 
     /// The last round that was kept and what it left, where worse ones followed.
     pub(crate) fn way_back(&self) -> Option<(u64, &State)> {
-        self.best.as_ref().filter(|_| self.worse > 0).map(|best| (best.round, &best.state))
+        self.judge.way_back()
     }
 
     pub(crate) fn save(&self) -> Result<State> {
-        let mut tensors = Named::default();
-        let best = match &self.best {
-            Some(best) => Some((best.estimate, best.round, keep(&mut tensors, "best/", best.state.clone())?)),
-            None => None,
-        };
-        Ok(State { tensors, ..State::of(&Saved { worse: self.worse, best })? })
+        self.judge.save()
     }
 
     pub(crate) fn restore(&mut self, state: &State) -> Result<()> {
-        let saved: Saved = state.read("Gate")?;
-        let best = |(estimate, round, values): (Estimate, u64, serde_json::Value)| {
-            Ok::<_, Error>(Best { estimate, round, state: pick(state, "best/", &values)? })
-        };
-        self.best = saved.best.map(best).transpose()?;
-        self.worse = saved.worse;
-        Ok(())
+        self.judge.restore(state)
     }
+}
+
+/// What a gate saw, over the rounds or epochs that are named; nothing where it saw nothing.
+pub(crate) fn figure<'a>(
+    title: &str,
+    axis: &str,
+    seen: impl Iterator<Item = (u64, &'a Decision)>,
+) -> Option<Figure> {
+    let seen: Vec<(f64, &Decision)> = seen.map(|(at, decision)| (at as f64, decision)).collect();
+    let curve = |of: fn(&Decision) -> f64| seen.iter().map(move |(at, decision)| (*at, of(decision)));
+    let figure = Figure::new(title).axes(axis, "").series("score", curve(|decision| decision.score));
+    let figure = figure.series("best", curve(|decision| decision.best));
+    let figure = figure.series("least that is kept", curve(|decision| decision.least));
+    (!seen.is_empty()).then_some(figure)
 }

@@ -6,6 +6,7 @@ use taskweave_loss::Metric;
 
 use super::{Callback, EarlyStopping, Monitor};
 use crate::Checkpoints;
+use crate::gate::EpochGate;
 use crate::protocol::{Plain, Protocol};
 use crate::rate::{Constant, Rate};
 use crate::teaching::Teachings;
@@ -55,6 +56,7 @@ pub struct Trainer {
     pub(super) unit: Unit,
     pub(super) monitor: Monitor,
     pub(super) early_stopping: Option<EarlyStopping>,
+    pub(super) gate: Option<EpochGate>,
     pub(super) cosines: Cosines,
     pub(super) teachings: Option<Teachings>,
     pub(super) callbacks: Vec<Box<dyn Callback>>,
@@ -92,6 +94,7 @@ pub enum Cosines {
 /// | `upper` | none | | loader of the samples that a protocol with two levels judges task weights by |
 /// | `monitor` | validation loss | | what early stopping and a plateau schedule look at; the training loss without validation |
 /// | `early_stopping` | none | | when to stop |
+/// | `gate` | none | not with early stopping | which epochs of a training of networks are kept |
 /// | `cosines` | off | | whether gradient cosines are recorded |
 /// | `teachings` | none | not with `cosines` | the methods that teach an ensemble, and unlabeled samples |
 /// | `callback` | none | | what listens |
@@ -116,6 +119,7 @@ impl Trainer {
             unit: Unit::Epoch,
             monitor: Monitor::Loss,
             early_stopping: None,
+            gate: None,
             cosines: Cosines::Off,
             teachings: None,
             callbacks: Vec::new(),
@@ -176,6 +180,12 @@ impl TrainerBuilder {
         self
     }
 
+    /// Which epochs of a training of networks are kept: it ends with the last one of them.
+    pub fn gate(mut self, gate: EpochGate) -> Self {
+        self.trainer.gate = Some(gate);
+        self
+    }
+
     /// Whether gradient cosines are recorded.
     pub fn cosines(mut self, cosines: Cosines) -> Self {
         self.trainer.cosines = cosines;
@@ -209,7 +219,7 @@ impl TrainerBuilder {
     /// The trainer.
     ///
     /// # Errors
-    /// [`Error::Parameter`] for a value out of range, early stopping without validation, a protocol that wants more batches
+    /// [`Error::Parameter`] for a value out of range, early stopping without validation or beside a gate, a protocol that wants more batches
     /// than an epoch has, samples of an upper level that are missing or that the protocol has no use for, or cosines
     /// with teachings, which would have to be prepared twice.
     pub fn build(self) -> Result<Trainer> {
@@ -233,6 +243,9 @@ impl TrainerBuilder {
             rule.check()?;
             if valid.is_none() {
                 return Err(Error::parameter("early stopping", "validation samples", "none"));
+            }
+            if self.trainer.gate.is_some() {
+                return Err(Error::parameter("early stopping", "none beside a gate", "some"));
             }
         }
         self.check_batches()?;

@@ -11,6 +11,7 @@ use super::early_stopping::Best;
 use super::history::Sums;
 use super::judges::Judges;
 use super::{Control, EpochRecord, History, Trainer, Upcoming};
+use crate::gate::{EpochGate, Verdict};
 use crate::parts::{keep, pick};
 use crate::protocol::Batches;
 use crate::run::BEST;
@@ -21,6 +22,10 @@ use crate::{Checkpoint, Step};
 const PROTOCOL: &str = "protocol/";
 /// What the names of the teachings' tensors begin with, among the tensors of the state.
 const TEACHINGS: &str = "teachings/";
+/// What the names of the gate's tensors begin with, likewise.
+const GATE: &str = "gate/";
+/// What the names of the parameters begin with, among what the gate remembers.
+const MODEL: &str = "model/";
 
 /// Where a training is.
 #[derive(Default, Serialize, Deserialize)]
@@ -58,6 +63,8 @@ struct Saved<P> {
     protocol: serde_json::Value,
     #[serde(default)]
     teachings: Option<serde_json::Value>,
+    #[serde(default)]
+    gate: Option<serde_json::Value>,
 }
 
 impl Trainer {
@@ -86,6 +93,7 @@ impl Trainer {
         if !at.best.tensors.is_empty() {
             step.params().load(&at.best.tensors)?;
         }
+        at.history.returned_to = self.go_back(step)?;
         self.callbacks.iter_mut().try_for_each(|callback| callback.on_end())?;
         Ok(at.history)
     }
@@ -147,6 +155,12 @@ impl Trainer {
             at.best.take(rule, monitored, || step.params().tensors().try_map(|_, t| Ok(t.copy()?)))?;
             at.over |= at.best.is_over(rule);
         }
+        if let Some(gate) = &mut self.gate {
+            let teachings = self.teachings.as_ref();
+            let decision = gate.judge(at.epoch, || remembered(step, teachings))?;
+            at.over |= decision.verdict == Verdict::Stopped;
+            record.decision = Some(decision);
+        }
         for callback in &mut self.callbacks {
             at.over |= callback.on_epoch(&record)? == Control::Stop;
         }
@@ -198,7 +212,9 @@ impl Trainer {
             Some(teachings) => Some(keep(&mut tensors, TEACHINGS, teachings.save()?)?),
             None => None,
         };
-        let saved = Saved { position: at, rate: self.rate.save()?.values, step: values, protocol, teachings };
+        let gate = self.gate.as_ref().map(|gate| keep(&mut tensors, GATE, gate.save()?)).transpose()?;
+        let rate = self.rate.save()?.values;
+        let saved = Saved { position: at, rate, step: values, protocol, teachings, gate };
         let state = State { tensors, ..State::of(&saved)? };
         checkpoints.save(step.done(), &Checkpoint { model: step.params().tensors(), state })
     }
@@ -224,10 +240,29 @@ impl Trainer {
         self.protocol.restore(&pick(&state, PROTOCOL, &saved.protocol)?)?;
         self.rate.restore(&State { values: saved.rate, tensors: Named::default() })?;
         self.restore_teachings(saved.teachings, &state)?;
+        self.restore_gate(saved.gate, &state)?;
         position.best.tensors = pick(&state, BEST, &serde_json::Value::Null)?.tensors;
         // A step knows its own tensors by their names.
         step.restore(&State { values: saved.step, ..state })?;
         Ok(position)
+    }
+
+    /// The epoch that the gate goes back to, where worse ones followed it.
+    fn go_back(&mut self, step: &Step) -> Result<Option<u64>> {
+        let Some((epoch, state)) = self.gate.as_ref().and_then(EpochGate::way_back) else { return Ok(None) };
+        let state = state.clone();
+        step.params().load(&pick(&state, MODEL, &serde_json::Value::Null)?.tensors)?;
+        self.restore_teachings(state.read("an epoch")?, &state)?;
+        Ok(Some(epoch))
+    }
+
+    fn restore_gate(&mut self, values: Option<serde_json::Value>, state: &State) -> Result<()> {
+        match (&mut self.gate, values) {
+            (Some(gate), Some(values)) => gate.restore(&pick(state, GATE, &values)?),
+            (None, None) => Ok(()),
+            (Some(_), None) => Err(Error::state("training", "a gate", "none")),
+            (None, Some(_)) => Err(Error::state("training", "no gate", "one")),
+        }
     }
 
     fn restore_teachings(&mut self, values: Option<serde_json::Value>, state: &State) -> Result<()> {
@@ -238,4 +273,19 @@ impl Trainer {
             (None, Some(_)) => Err(Error::state("training", "no teachings", "some")),
         }
     }
+}
+
+/// What a gate remembers of an epoch: copies, since the training goes on.
+fn remembered(step: &Step, teachings: Option<&Teachings>) -> Result<State> {
+    let mut tensors = Named::default();
+    for (name, tensor) in step.params().tensors().iter() {
+        tensors.insert(format!("{MODEL}{name}"), tensor.copy()?)?;
+    }
+    let keep_copy = |teachings: &Teachings| {
+        let state = teachings.save()?;
+        let copies = state.tensors.try_map(|_, tensor| tensor.copy())?;
+        keep(&mut tensors, TEACHINGS, State { tensors: copies, ..state })
+    };
+    let values = teachings.map(keep_copy).transpose()?;
+    Ok(State { tensors, ..State::of(&values)? })
 }

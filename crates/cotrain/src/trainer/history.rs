@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use taskweave_kernels::{Named, Result};
 
+use crate::gate::{self, Decision};
+use crate::report::Figure;
 use crate::{StepReport, TaskScore};
 
 /// What happened, epoch by epoch.
@@ -10,6 +12,9 @@ use crate::{StepReport, TaskScore};
 pub struct History {
     /// The epochs in order.
     pub epochs: Vec<EpochRecord>,
+    /// The epoch that the gate went back to, where worse ones followed.
+    #[serde(default)]
+    pub returned_to: Option<u64>,
 }
 
 /// What happened in one epoch.
@@ -32,6 +37,9 @@ pub struct EpochRecord {
     pub cosines: Option<Named<Named<f64>>>,
     /// How well each task is done on the validation samples, where there are any.
     pub valid: Named<TaskScore>,
+    /// What the gate decided, where there is one.
+    #[serde(default)]
+    pub decision: Option<Decision>,
     /// The time of its steps, without validation.
     pub seconds: f64,
 }
@@ -40,6 +48,21 @@ impl History {
     /// The time of all steps.
     pub fn seconds(&self) -> f64 {
         self.epochs.iter().map(|epoch| epoch.seconds).sum()
+    }
+
+    /// What the gate saw, epoch by epoch; nothing without a gate.
+    ///
+    /// # Example
+    /// ```
+    /// use taskweave_cotrain::History;
+    /// assert!(History::default().gate_figure("What the gate saw").is_none());
+    /// ```
+    pub fn gate_figure(&self, title: &str) -> Option<Figure> {
+        gate::figure(
+            title,
+            "epoch",
+            self.epochs.iter().filter_map(|epoch| Some((epoch.epoch, epoch.decision.as_ref()?))),
+        )
     }
 }
 
@@ -88,6 +111,7 @@ impl Sums {
             gradient_norm: self.gradient_norm / self.steps.max(1) as f64,
             cosines: None,
             valid: Named::default(),
+            decision: None,
             seconds: self.seconds,
         }
     }

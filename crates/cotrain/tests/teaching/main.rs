@@ -3,6 +3,7 @@
 
 #[path = "../class/mod.rs"]
 mod class;
+mod gates;
 mod methods;
 mod promises;
 mod refused;
