@@ -15,10 +15,10 @@ use std::time::Instant;
 
 use clap::Parser;
 use digits::{Digits, Outcome, Ticks, accuracy, curve, ensemble, mean, metrics, on_all_cores, write};
-use noisy_labels_job::{BATCH, Job, Parts, Plan, method, network};
-use taskweave::cotrain::Unit;
+use noisy_labels_job::{BATCH, Gated, Job, Parts, Plan, gated, method, network};
 use taskweave::cotrain::rate::{Cosine, RateConfig};
 use taskweave::cotrain::teaching::Teachings;
+use taskweave::cotrain::{History, Unit};
 use taskweave::data::Corruption;
 use taskweave::prelude::*;
 
@@ -37,6 +37,9 @@ struct Arguments {
     /// Only the trainings of these names, as in the table; the gain of co-teaching is not judged then
     #[arg(long, value_delimiter = ';')]
     only: Vec<String>,
+    /// Every method once more under a gate, which undoes epochs that look worse without seeing a right label
+    #[arg(long)]
+    gate: bool,
     /// Folder of the results
     #[arg(long, default_value = "runs/noisy_labels")]
     run: PathBuf,
@@ -58,9 +61,10 @@ fn run(arguments: &Arguments) -> Result<()> {
     };
     let start = Instant::now();
     let mut jobs = Vec::new();
+    let gates = if arguments.gate { &[Gated::No, Gated::Yes][..] } else { &[Gated::No] };
     for noise in NOISES {
-        for method in METHODS {
-            jobs.extend((0..arguments.seeds).map(|seed| Job { noise, method, seed }));
+        for (method, gate) in METHODS.iter().flat_map(|method| gates.iter().map(move |gate| (method, gate))) {
+            jobs.extend((0..arguments.seeds).map(|seed| Job { noise, method, gate: *gate, seed }));
         }
     }
     choose(&mut jobs, &arguments.only)?;
@@ -102,29 +106,46 @@ fn train(job: &Job, plan: &Plan, digits: &Digits, ticks: &Ticks) -> Result<Outco
     let ensemble = ensemble(&rng, method.clone().build().terms()?, |params| network(params, plan.width))?;
     let adam = OptimizerConfig::Adam(Adam { lr: plan.rate, ..Adam::default() });
     let mut step = ensemble.step().optimizer(adam).rng(&rng).build()?;
-    let train = parts.training(&ensemble, &rng)?;
+    let (labels, gate): (Arc<dyn Dataset>, _) = match job.gate {
+        Gated::No => (parts.noisy.clone(), None),
+        Gated::Yes => {
+            let (labels, gate) = gated(parts.noisy.clone(), &ensemble)?;
+            (Arc::new(labels), Some(gate))
+        }
+    };
+    let train = Parts::training(labels, &ensemble, &rng)?;
     let judge = |dataset: Arc<dyn Dataset>| {
         Loader::builder(dataset).batch_size(500).transform(ensemble.spread()).build()
     };
     let terms: Vec<String> =
         ensemble.terms().iter().filter(|(_, t)| t.members.len() == 1).map(|(name, _)| name.into()).collect();
     let steps = plan.epochs * train.batches() as u64;
-    let mut trainer = Trainer::builder(train.clone())
+    let trainer = Trainer::builder(train.clone())
         .epochs(plan.epochs)
         .valid(judge(parts.valid.clone())?, metrics(&terms)?)
         .teachings(Teachings::new(&ensemble).teach(method.clone().build())?)
         .rate(RateConfig::Cosine(Cosine::new(steps, 0.0)?).build()?, Unit::Step)
-        .callback(ticks.clone())
-        .build()?;
-    let history = trainer.fit(&mut step)?;
+        .callback(ticks.clone());
+    let trainer = match gate {
+        Some(gate) => trainer.gate(gate),
+        None => trainer,
+    };
+    let history = trainer.build()?.fit(&mut step)?;
     let mut teachings = Teachings::new(&ensemble).teach(method.build())?;
     let precision = parts.precision(&mut teachings, &train, step.done())?;
-    let curve = curve(&history);
+    let mut curve = curve(&history);
+    curve.truncate(kept_epochs(&history));
     let metrics = Named::new([
         ("test accuracy %", accuracy(&step, &judge(digits.test.clone())?, &terms)?),
         ("validation accuracy %", curve.last().map_or(0.0, |(_, accuracy)| *accuracy)),
         ("precision %", precision),
+        ("epochs", kept_epochs(&history) as f64),
         ("seconds", history.seconds()),
     ])?;
     Ok(Outcome { method: job.name(), seed: job.seed, metrics, curve })
+}
+
+/// How many epochs the networks have learned from in the end.
+fn kept_epochs(history: &History) -> usize {
+    history.returned_to.map_or(history.epochs.len(), |epoch| epoch as usize + 1)
 }

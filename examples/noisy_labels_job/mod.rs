@@ -1,5 +1,6 @@
 //! What is trained in the `noisy_labels` example: samples, methods, the network.
 
+mod gate;
 mod parts;
 
 use candle_core::Tensor;
@@ -10,6 +11,7 @@ use taskweave::heads::{Classification, Linear};
 use taskweave::kernels::ops::Activation;
 use taskweave::prelude::*;
 
+pub use gate::gated;
 pub use parts::Parts;
 
 /// Sizes of a run.
@@ -27,13 +29,22 @@ pub const BATCH: usize = 128;
 pub struct Job {
     pub noise: (&'static str, Corruption, f64),
     pub method: &'static str,
+    pub gate: Gated,
     pub seed: u64,
+}
+
+/// Whether epochs that look worse are undone.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Gated {
+    No,
+    Yes,
 }
 
 impl Job {
     /// As in the table.
     pub fn name(&self) -> String {
-        format!("{}, {}", self.noise.0, self.method)
+        let gate = if self.gate == Gated::Yes { ", gate" } else { "" };
+        format!("{}, {}{gate}", self.noise.0, self.method)
     }
 }
 

@@ -16,7 +16,7 @@ type Chosen = Subset<Arc<Mnist>>;
 /// Digits to learn from, with right and with wrong labels, and others to draw curves by.
 pub struct Parts {
     clean: Chosen,
-    noisy: Arc<LabelNoise<Chosen>>,
+    pub noisy: Arc<LabelNoise<Chosen>>,
     pub valid: Arc<Chosen>,
 }
 
@@ -37,9 +37,9 @@ impl Parts {
         Ok(Self { clean, noisy: Arc::new(noisy), valid: Arc::new(valid) })
     }
 
-    /// The digits with wrong labels, in random order.
-    pub fn training(&self, ensemble: &Ensemble, rng: &Rng) -> Result<Loader> {
-        let loader = Loader::builder(self.noisy.clone()).batch_size(BATCH).order(Order::Shuffled);
+    /// The digits with wrong labels, in random order; `labels` are those that the networks learn.
+    pub fn training(labels: Arc<dyn Dataset>, ensemble: &Ensemble, rng: &Rng) -> Result<Loader> {
+        let loader = Loader::builder(labels).batch_size(BATCH).order(Order::Shuffled);
         loader.transform(ensemble.spread()).rng(rng.fork("loader")).build()
     }
 

@@ -23,8 +23,8 @@
 //! [`Params::member`](taskweave_heads::Params::member) belongs to one. Each method teaches one task; other tasks of the
 //! networks are further terms and train as usual. [`Teachings`] puts the parts together.
 //!
-//! What [`Gate`](crate::gate::Gate) is to rounds, [`EarlyStopping`](crate::EarlyStopping) is to these trainings: judged by
-//! validation samples after each epoch, they end with the parameters of the best one.
+//! What [`Gate`](crate::gate::Gate) is to rounds, [`EpochGate`](crate::gate::EpochGate) is to the epochs of these trainings, with
+//! validation labels or without; they end with the parameters of the last good epoch.
 //!
 //! Networks that teach predict in evaluation mode: their choices are functions of the parameters and the batch alone.
 
