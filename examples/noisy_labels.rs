@@ -15,10 +15,11 @@ use std::time::Instant;
 
 use clap::Parser;
 use digits::{Digits, Outcome, Ticks, accuracy, curve, ensemble, mean, metrics, on_all_cores, write};
-use noisy_labels_job::{BATCH, Gated, Job, Parts, Plan, gated, method, network};
+use noisy_labels_job::{BATCH, Gated, Job, Parts, Plan, learned, method, network};
+use taskweave::cotrain::gate::EpochGate;
 use taskweave::cotrain::rate::{Cosine, RateConfig};
 use taskweave::cotrain::teaching::Teachings;
-use taskweave::cotrain::{History, Unit};
+use taskweave::cotrain::{Ensemble, History, Unit};
 use taskweave::data::Corruption;
 use taskweave::prelude::*;
 
@@ -106,13 +107,7 @@ fn train(job: &Job, plan: &Plan, digits: &Digits, ticks: &Ticks) -> Result<Outco
     let ensemble = ensemble(&rng, method.clone().build().terms()?, |params| network(params, plan.width))?;
     let adam = OptimizerConfig::Adam(Adam { lr: plan.rate, ..Adam::default() });
     let mut step = ensemble.step().optimizer(adam).rng(&rng).build()?;
-    let (labels, gate): (Arc<dyn Dataset>, _) = match job.gate {
-        Gated::No => (parts.noisy.clone(), None),
-        Gated::Yes => {
-            let (labels, gate) = gated(parts.noisy.clone(), &ensemble)?;
-            (Arc::new(labels), Some(gate))
-        }
-    };
+    let (labels, gate) = learned(job, &parts, &ensemble)?;
     let train = Parts::training(labels, &ensemble, &rng)?;
     let judge = |dataset: Arc<dyn Dataset>| {
         Loader::builder(dataset).batch_size(500).transform(ensemble.spread()).build()

@@ -8,13 +8,25 @@ use taskweave::cotrain::learner::Answers;
 use taskweave::data::{SelectTasks, Subset};
 use taskweave::prelude::*;
 
+use super::{Gated, Job, Parts};
+
 const FOLDS: usize = 10;
 
-/// The labels that each network learns, and a gate that judges it by the others and by what the networks agree on.
-pub fn gated<D: Dataset + Clone + 'static>(
-    labels: D,
+/// The labels that the networks learn, and the gate where there is one.
+pub fn learned(
+    job: &Job,
+    parts: &Parts,
     ensemble: &Ensemble,
-) -> Result<(LeftOut<D>, EpochGate)> {
+) -> Result<(Arc<dyn Dataset>, Option<EpochGate>)> {
+    if job.gate == Gated::No {
+        return Ok((parts.noisy.clone(), None));
+    }
+    let (labels, gate) = gated(parts.noisy.clone(), ensemble)?;
+    Ok((Arc::new(labels), Some(gate)))
+}
+
+/// The labels that each network learns, and a gate that judges it by the others and by what the networks agree on.
+fn gated<D: Dataset + Clone + 'static>(labels: D, ensemble: &Ensemble) -> Result<(LeftOut<D>, EpochGate)> {
     let members: Vec<&str> =
         ["a", "b"].into_iter().filter(|name| ensemble.terms().contains(&format!("class@{name}"))).collect();
     let terms: Vec<String> = members.iter().map(|name| format!("class@{name}")).collect();

@@ -11,7 +11,7 @@ use taskweave::heads::{Classification, Linear};
 use taskweave::kernels::ops::Activation;
 use taskweave::prelude::*;
 
-pub use gate::gated;
+pub use gate::learned;
 pub use parts::Parts;
 
 /// Sizes of a run.

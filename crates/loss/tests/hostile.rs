@@ -291,6 +291,10 @@ fn parameters_out_of_range_are_refused_by_name_or_harmless() {
         }
     }
     assert!(refused > 60, "{refused}");
+}
+
+#[test]
+fn parameters_of_scalarizers_below_any_range_are_refused_by_name_or_harmless() {
     let mut refused = 0;
     for text in SCALARIZERS {
         let config = json!(serde_json::from_str::<ScalarizerConfig>(text).unwrap());

@@ -1,5 +1,6 @@
 //! What every protocol promises: one row per protocol.
 
+#[allow(dead_code, reason = "each test uses its part")]
 #[path = "../fixture/mod.rs"]
 mod fixture;
 #[path = "../killing/mod.rs"]

@@ -1,14 +1,14 @@
 //! What is refused, by name: missing batches, parts that would be ignored, state and configurations that do not fit.
 
 use taskweave_cotrain::protocol::{Batches, Needs, ProtocolConfig};
-use taskweave_cotrain::{Balance, Checkpoints, Sampling, Step, StepBuilder, Trainer};
+use taskweave_cotrain::{Balance, Checkpoints, Sampling, Schedule, Step, StepBuilder, Trainer};
 use taskweave_data::{Last, Loader};
 use taskweave_heads::{CnnConfig, HeadConfig, NetworkConfig, Params};
 use taskweave_kernels::{Error, Named, Rng, State};
 use taskweave_loss::criterion::CrossEntropy;
 use taskweave_loss::{AggregatorConfig, ScalarizerConfig};
 
-use crate::fixture::{self, shapes, trainer};
+use crate::fixture::{shapes, trainer};
 use crate::{ROWS, batches, config, step, upper};
 
 #[test]
@@ -43,7 +43,7 @@ fn the_upper_level_is_given_where_it_is_used_and_only_there() {
     }
 }
 
-type Build<'a> = Box<dyn Fn() -> Step + 'a>;
+type Build<'a> = Box<dyn Fn() -> StepBuilder + 'a>;
 
 #[test]
 fn parts_of_a_step_that_a_protocol_would_ignore_are_refused() {
@@ -52,53 +52,22 @@ fn parts_of_a_step_that_a_protocol_would_ignore_are_refused() {
     let scalarizer = |text: &str| serde_json::from_str::<ScalarizerConfig>(text).unwrap().build();
     let aggregator = serde_json::from_str::<AggregatorConfig>(r#"{"name": "mgda"}"#).unwrap();
     let weights = Named::new([("class", 1.0), ("mask", 1.0)]).unwrap();
+    let losses = |text: &str| builder().balance(Balance::losses(scalarizer(text)));
     for text in &ROWS[1..] {
         let builders: [(&str, Build<'_>); 7] = [
-            (
-                "balance",
-                Box::new(|| {
-                    let balance = Balance::parameters(aggregator.build().unwrap());
-                    builder().balance(balance).build().unwrap()
-                }),
-            ),
-            (
-                "scalarizer",
-                Box::new(|| {
-                    builder().balance(Balance::losses(scalarizer(r#"{"name": "mean"}"#))).build().unwrap()
-                }),
-            ),
-            (
-                "scalarizer",
-                Box::new(|| {
-                    builder().balance(Balance::losses(scalarizer(r#"{"name": "dwa"}"#))).build().unwrap()
-                }),
-            ),
-            (
-                "scalarizer",
-                Box::new(|| {
-                    builder()
-                        .balance(Balance::losses(scalarizer(r#"{"name": "uncertainty"}"#)))
-                        .build()
-                        .unwrap()
-                }),
-            ),
-            (
-                "scalarizer",
-                Box::new(|| {
-                    builder().balance(Balance::losses(scalarizer(r#"{"name": "famo"}"#))).build().unwrap()
-                }),
-            ),
-            ("schedule", Box::new(|| fixture::step(0).0)),
-            (
-                "sampling",
-                Box::new(|| builder().sampling(Sampling::One { weights: weights.clone() }).build().unwrap()),
-            ),
+            ("balance", Box::new(|| builder().balance(Balance::parameters(aggregator.build().unwrap())))),
+            ("scalarizer", Box::new(|| losses(r#"{"name": "mean"}"#))),
+            ("scalarizer", Box::new(|| losses(r#"{"name": "dwa"}"#))),
+            ("scalarizer", Box::new(|| losses(r#"{"name": "uncertainty"}"#))),
+            ("scalarizer", Box::new(|| losses(r#"{"name": "famo"}"#))),
+            ("schedule", Box::new(|| builder().schedule(Schedule::Alternating { period: 2 }))),
+            ("sampling", Box::new(|| builder().sampling(Sampling::One { weights: weights.clone() }))),
         ];
         for (part, build) in builders {
             let mut protocol = config(text).build().unwrap();
             let Needs { train, upper, .. } = protocol.needs();
             let given = Batches { train: &given[..train], upper: &judges[..upper] };
-            let error = protocol.step(&mut build(), &given).unwrap_err();
+            let error = protocol.step(&mut build().build().unwrap(), &given).unwrap_err();
             assert!(error.to_string().starts_with(part), "{text}: {error} for {part}");
         }
     }

@@ -9,7 +9,7 @@
 //! product with few columns is slow. The backward pass takes images in a fixed number of parts and adds the
 //! parts' weight gradients in order, so that sums do not depend on the number of threads.
 
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -143,12 +143,7 @@ impl Plan {
         if let Some(bias) = bias.filter(|b| b.dims() != [out]) {
             return Err(Error::shape("bias of conv2d", format!("[{out}]"), bias.dims()));
         }
-        for (what, tensor) in [("weight", Some(weight)), ("bias", bias)] {
-            if let Some(tensor) = tensor.filter(|t| t.dtype() != x.dtype()) {
-                let expected = format!("{:?}, as the input", x.dtype());
-                return Err(Error::dtype(format!("{what} of conv2d"), expected, tensor.dtype()));
-            }
-        }
+        require_dtype(x.dtype(), [("weight", Some(weight)), ("bias", bias)])?;
         let ([Some(rows), Some(columns)], true) = (
             [config.windows([h, kh]), config.windows([w, kw])],
             padding <= FARTHEST && dilation <= FARTHEST && stride <= FARTHEST,
@@ -350,6 +345,16 @@ impl<T: Real> Scratch<T> {
             outputs: vec![T::zero(); plan.outputs.channels * columns],
         }
     }
+}
+
+fn require_dtype(dtype: DType, parameters: [(&str, Option<&Tensor>); 2]) -> Result<()> {
+    for (what, tensor) in parameters {
+        if let Some(tensor) = tensor.filter(|t| t.dtype() != dtype) {
+            let expected = format!("{dtype:?}, as the input");
+            return Err(Error::dtype(format!("{what} of conv2d"), expected, tensor.dtype()));
+        }
+    }
+    Ok(())
 }
 
 struct Gradients<T> {
