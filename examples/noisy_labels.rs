@@ -16,10 +16,9 @@ use std::time::Instant;
 use clap::Parser;
 use digits::{Digits, Outcome, Ticks, accuracy, curve, ensemble, mean, metrics, on_all_cores, write};
 use noisy_labels_job::{BATCH, Gated, Job, Parts, Plan, learned, method, network};
-use taskweave::cotrain::gate::EpochGate;
 use taskweave::cotrain::rate::{Cosine, RateConfig};
 use taskweave::cotrain::teaching::Teachings;
-use taskweave::cotrain::{Ensemble, History, Unit};
+use taskweave::cotrain::{History, Unit};
 use taskweave::data::Corruption;
 use taskweave::prelude::*;
 
