@@ -120,7 +120,7 @@ fn train(job: &Job, root: &Path, tune: bool) -> Result<Outcome> {
     metrics.insert("seconds", seconds)?;
     let at = |i: usize| curves.iter().map(|curve| curve[i].1).sum::<f64>() / curves.len() as f64;
     let curve = (0..curves[0].len()).map(|i| (curves[0][i].0, at(i))).collect();
-    Ok(Outcome { method: job.name.clone(), seed: job.seed, metrics, curve })
+    Ok(Outcome { method: job.name.clone(), seed: job.seed, metrics, curve, gate: None })
 }
 
 /// Fails where both together do not beat either task alone, or a method has learned little.

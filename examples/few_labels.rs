@@ -102,7 +102,7 @@ fn train(job: &Job, plan: &Plan, (digits, labels): (&Digits, &[u32]), ticks: &Ti
     let test = inputs::judging(digits.test.clone(), plan, &ensemble)?;
     let error = 100.0 - accuracy(&step, &test, &judged)?;
     let metrics = Named::new([("test error %", error), ("seconds", history.seconds())])?;
-    Ok(Outcome { method: job.method.into(), seed: job.seed, metrics, curve: curve(&history) })
+    Ok(Outcome { method: job.method.into(), seed: job.seed, metrics, curve: curve(&history), gate: None })
 }
 
 /// Four labeled samples of each class, unlabeled ones, and a thousand to draw curves by.

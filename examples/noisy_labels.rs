@@ -136,7 +136,8 @@ fn train(job: &Job, plan: &Plan, digits: &Digits, ticks: &Ticks) -> Result<Outco
         ("epochs", kept_epochs(&history) as f64),
         ("seconds", history.seconds()),
     ])?;
-    Ok(Outcome { method: job.name(), seed: job.seed, metrics, curve })
+    let gate = history.gate_figure(&format!("{}: what the gate saw, first seed", job.name()));
+    Ok(Outcome { method: job.name(), seed: job.seed, metrics, curve, gate })
 }
 
 /// How many epochs the networks have learned from in the end.

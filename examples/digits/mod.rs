@@ -127,6 +127,8 @@ pub struct Outcome {
     pub metrics: Named<f64>,
     /// The accuracy on validation samples, epoch by epoch.
     pub curve: Vec<(f64, f64)>,
+    /// What the gate saw, where there was one.
+    pub gate: Option<Figure>,
 }
 
 /// The accuracy of some terms over a loader, in percent, their mean.
@@ -160,9 +162,11 @@ pub fn write(folder: &Path, [title, lead]: [&str; 2], outcomes: &[Outcome], star
     let mut table = Table::new(start.elapsed().as_secs_f64(), &seeds)?;
     let mut rows: Named<Named<Vec<f64>>> = Named::default();
     let mut figure = Figure::new("Accuracy on validation samples, first seed").axes("epoch", "%");
+    let mut gates = Vec::new();
     for outcome in outcomes {
         if !rows.contains(&outcome.method) {
             rows.insert(&*outcome.method, outcome.metrics.map(|_, _| Vec::new()))?;
+            gates.extend(outcome.gate.clone());
             figure = figure.series(&*outcome.method, outcome.curve.iter().copied());
         }
         let row = rows.require_mut("method", &outcome.method)?;
@@ -173,7 +177,8 @@ pub fn write(folder: &Path, [title, lead]: [&str; 2], outcomes: &[Outcome], star
     rows.iter().try_for_each(|(method, metrics)| table.samples(method, metrics))?;
     std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, e))?;
     table.write_summary(folder.join("summary.json"))?;
-    Report::new(title).lead(lead).table(&table).curves(figure).write(folder.join("report.html"))?;
+    let page = Report::new(title).lead(lead).table(&table).curves(figure);
+    gates.into_iter().fold(page, Report::curves).write(folder.join("report.html"))?;
     print!("{}", table.to_text());
     Ok(table)
 }
