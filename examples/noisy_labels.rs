@@ -18,9 +18,9 @@ use digits::{
     Digits, Gated, Outcome, Ticks, accuracy, curve, ensemble, kept_epochs, mean, metrics, on_all_cores, write,
 };
 use noisy_labels_job::{BATCH, Job, Parts, Plan, learned, method, network};
+use taskweave::cotrain::Unit;
 use taskweave::cotrain::rate::{Cosine, RateConfig};
 use taskweave::cotrain::teaching::Teachings;
-use taskweave::cotrain::Unit;
 use taskweave::data::Corruption;
 use taskweave::prelude::*;
 

@@ -28,9 +28,8 @@ pub fn learned(
     // A running mean learns what its student learns.
     let terms = &["class@a", "class@b"][..members.len()];
     let labels = LeftOut::new(known.clone(), "class", terms, PER_CLASS)?;
-    let seen = |dataset: Arc<dyn Dataset>| {
-        Loader::builder(dataset).batch_size(500).transform(plan.size()).build()
-    };
+    let seen =
+        |dataset: Arc<dyn Dataset>| Loader::builder(dataset).batch_size(500).transform(plan.size()).build();
     let mut left_out = Named::default();
     for (member, term) in members.iter().zip(terms) {
         let own = Subset::new(known.clone(), labels.samples(term)?)?;
