@@ -81,12 +81,7 @@ impl Default for Conv2d {
 pub fn conv2d(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, config: Conv2d) -> Result<Tensor> {
     let plan = Plan::new(x, weight, bias, config)?;
     if !host::applies(x) {
-        let Conv2d { stride, padding, dilation, groups } = config;
-        let y = x.conv2d(weight, padding, stride, dilation, groups)?;
-        return match bias {
-            Some(bias) => Ok(y.broadcast_add(&bias.reshape((1, plan.out, 1, 1))?)?),
-            None => Ok(y),
-        };
+        return composed(x, weight, bias, (config, plan));
     }
     let bias = match bias {
         Some(bias) => bias.contiguous()?,
@@ -98,6 +93,30 @@ pub fn conv2d(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, config: Conv2d
         let y = plan.forward::<T>(&host::read(&input)?, &host::read(&kernel)?, &host::read(&bias)?);
         apply(plan, &[x, weight, &bias], y, (plan.batch, plan.out, rows, columns))
     })
+}
+
+fn composed(
+    x: &Tensor,
+    weight: &Tensor,
+    bias: Option<&Tensor>,
+    (config, plan): (Conv2d, Plan),
+) -> Result<Tensor> {
+    let Conv2d { stride, mut padding, dilation, groups } = config;
+    let ([h, w], [rows, columns], [kh, kw]) = (plan.window.image, plan.window.output, plan.window.kernel);
+    let seen =
+        [(rows, kh), (columns, kw)].map(|(windows, k)| (windows - 1) * stride + dilation * (k - 1) + 1);
+    let mut x = x.clone();
+    // What no window sees has to be the same below and on the right: candle takes the one for the other in its gradient.
+    if h + 2 * padding - seen[0] != w + 2 * padding - seen[1] {
+        x = x.pad_with_zeros(2, padding, padding)?.pad_with_zeros(3, padding, padding)?;
+        x = x.narrow(2, 0, seen[0])?.narrow(3, 0, seen[1])?.contiguous()?;
+        padding = 0;
+    }
+    let y = x.conv2d(weight, padding, stride, dilation, groups)?;
+    match bias {
+        Some(bias) => Ok(y.broadcast_add(&bias.reshape((1, plan.out, 1, 1))?)?),
+        None => Ok(y),
+    }
 }
 
 impl Conv2d {
