@@ -9,6 +9,8 @@
 //! product with few columns is slow. The backward pass takes images in a fixed number of parts and adds the
 //! parts' weight gradients in order, so that sums do not depend on the number of threads.
 
+mod composed;
+
 use candle_core::{DType, Tensor};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -21,6 +23,8 @@ use super::unfold::Window;
 use crate::autograd::{Call, Function, Gradient, Samples, apply};
 use crate::gemm::{Matrix, Onto, multiply};
 use crate::{Error, Result};
+
+use composed::composed;
 
 /// Parts that the images of a batch are split into for the backward pass, whatever the number of threads.
 const PARTS: usize = 8;
@@ -93,30 +97,6 @@ pub fn conv2d(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, config: Conv2d
         let y = plan.forward::<T>(&host::read(&input)?, &host::read(&kernel)?, &host::read(&bias)?);
         apply(plan, &[x, weight, &bias], y, (plan.batch, plan.out, rows, columns))
     })
-}
-
-fn composed(
-    x: &Tensor,
-    weight: &Tensor,
-    bias: Option<&Tensor>,
-    (config, plan): (Conv2d, Plan),
-) -> Result<Tensor> {
-    let Conv2d { stride, mut padding, dilation, groups } = config;
-    let ([h, w], [rows, columns], [kh, kw]) = (plan.window.image, plan.window.output, plan.window.kernel);
-    let seen =
-        [(rows, kh), (columns, kw)].map(|(windows, k)| (windows - 1) * stride + dilation * (k - 1) + 1);
-    let mut x = x.clone();
-    // What no window sees has to be the same below and on the right: candle takes the one for the other in its gradient.
-    if h + 2 * padding - seen[0] != w + 2 * padding - seen[1] {
-        x = x.pad_with_zeros(2, padding, padding)?.pad_with_zeros(3, padding, padding)?;
-        x = x.narrow(2, 0, seen[0])?.narrow(3, 0, seen[1])?.contiguous()?;
-        padding = 0;
-    }
-    let y = x.conv2d(weight, padding, stride, dilation, groups)?;
-    match bias {
-        Some(bias) => Ok(y.broadcast_add(&bias.reshape((1, plan.out, 1, 1))?)?),
-        None => Ok(y),
-    }
 }
 
 impl Conv2d {
