@@ -43,6 +43,9 @@ fn affine_maps_of_nothing_and_to_nothing() {
         let f = || ops::expert_linear(&each, &experts, Some(&biases), Activation::Relu);
         runs(&name, &[&each, &experts, &biases], f);
     }
+    let (x, nobody, biases) = (var(&[2, 3]), var(&[0, 4, 3]), var(&[0, 4]));
+    let f = || ops::expert_linear(&x, &nobody, Some(&biases), Activation::Relu);
+    runs("no experts", &[&x, &nobody, &biases], f);
     let (x, w, b) = (var(&[2, 0]), var(&[3, 0]), var(&[3]));
     let y = ops::linear(&x, &w, Some(&b)).unwrap().to_vec2::<f64>().unwrap();
     assert_eq!(y[1], b.to_vec1::<f64>().unwrap());
@@ -110,6 +113,8 @@ fn images_without_pixels_that_padding_makes_some() {
             runs(&format!("conv2d {batch} {h} {w} {groups}"), &[&x, &weight, &bias], f);
         }
     }
+    let part = var(&[0, 8, 2, 2]).narrow(1, 4, 4).unwrap();
+    assert_eq!(ops::pixel_shuffle(&part, 2).unwrap().dims(), [0, 1, 4, 4]);
     let x = var(&[0, 2, 4, 4]);
     runs("max_pool2d", &[&x], || ops::max_pool2d(&x, 2, 2));
     runs("avg_pool2d", &[&x], || ops::avg_pool2d(&x, Pool2d::default(), ops::Border::Zeros));
@@ -139,6 +144,12 @@ fn other_dtypes_are_named() {
     ];
     for found in found {
         assert!(matches!(found, Err(Error::DType { .. })), "{found:?}");
+    }
+    for whole in [DType::U32, DType::I64, DType::U8] {
+        let whole = Tensor::ones((2, 3), whole, &Device::Cpu).unwrap();
+        assert!(matches!(ops::channel_stats(&whole), Err(Error::DType { .. })));
+        assert!(matches!(ops::softmax(&whole), Err(Error::DType { .. })));
+        assert!(matches!(ops::log_softmax(&whole), Err(Error::DType { .. })));
     }
     let rows = [Gradient::from(single(&[2])), var(&[2]).as_detached_tensor().into()];
     assert!(matches!(weighted_sum(&rows, &[1.0, 1.0]), Err(Error::DType { .. })));

@@ -23,6 +23,12 @@ fn table() -> Vec<Row> {
         conv("conv 1x1", [3, 5, 4, 3], [2, 5, 1, 1], plain),
         conv("conv 1x1 strided", [2, 2, 5, 5], [3, 2, 1, 1], Conv2d { stride: 2, ..plain }),
         conv("conv stride 2", [1, 2, 7, 6], [3, 2, 3, 3], Conv2d { stride: 2, padding: 1, ..plain }),
+        conv(
+            "conv stride 2, even and odd",
+            [2, 2, 6, 5],
+            [3, 2, 3, 3],
+            Conv2d { stride: 2, padding: 1, ..plain },
+        ),
         conv("conv stride 3", [1, 1, 8, 9], [2, 1, 2, 3], Conv2d { stride: 3, padding: 2, ..plain }),
         conv("conv dilated", [2, 2, 7, 7], [2, 2, 3, 3], Conv2d { dilation: 2, padding: 1, ..plain }),
         conv("conv grouped", [2, 4, 4, 4], [6, 2, 3, 3], Conv2d { groups: 2, padding: 1, ..plain }),
@@ -98,6 +104,13 @@ fn table() -> Vec<Row> {
 #[test]
 fn gradients_are_right() {
     check_all(&table());
+}
+
+/// The compositions, which run on other devices too; a gradient of candle's own goes the same way there.
+#[test]
+fn half_precision_follows_double_precision() {
+    let table: Vec<Row> = table().into_iter().filter(|row| !row.name.contains("max pool")).collect();
+    gradcheck::half_precision_follows_double_precision(&table);
 }
 
 /// Candle's own convolution is the second opinion on values; it loops over the definition.

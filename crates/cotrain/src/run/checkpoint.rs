@@ -190,6 +190,7 @@ fn tensors(folder: &Path, name: &str, values: &Values) -> Result<Named<Tensor>> 
     let expected = values.sha256.get(name).cloned().unwrap_or_default();
     let found = hash(&bytes);
     if found != expected {
+        let found = format!("{found}; delete its folder to go on from the checkpoint before it");
         return Err(Error::data(&path, format!("content with SHA-256 {expected}"), found));
     }
     let tensors = candle_core::safetensors::load_buffer(&bytes, &Device::Cpu)

@@ -37,7 +37,7 @@ pub struct ChannelStats {
 /// `[batch, channels, ..]` → two of `[channels]` in the dtype of `x`.
 ///
 /// # Errors
-/// [`Error::Shape`] for fewer than two dimensions or no values per channel.
+/// [`Error::Shape`] for fewer than two dimensions or no values per channel, [`Error::DType`] for whole numbers.
 ///
 /// # Example
 /// ```
@@ -49,6 +49,9 @@ pub struct ChannelStats {
 /// ```
 pub fn channel_stats(x: &Tensor) -> Result<ChannelStats> {
     let grid = Grid::of(x)?;
+    if !x.dtype().is_float() {
+        return Err(Error::dtype("input of batch_norm", "floating point", x.dtype()));
+    }
     let x = x.detach();
     if !host::applies(&x) {
         let x = x.reshape((grid.batch, grid.channels, grid.space))?;

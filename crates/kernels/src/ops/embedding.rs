@@ -90,7 +90,7 @@ fn checked(ids: &Tensor, rows: usize) -> Result<Vec<u32>> {
 fn composed(table: &Tensor, ids: &Tensor, padding: Option<u32>) -> Result<Tensor> {
     let shape = [ids.dims(), &table.dims()[1..]].concat();
     let ids = ids.flatten_all()?;
-    let mut y = table.index_select(&ids, 0)?;
+    let mut y = table.contiguous()?.index_select(&ids, 0)?;
     if let Some(padding) = padding {
         let padded = ids.eq(padding)?.unsqueeze(1)?.broadcast_as(y.shape())?;
         y = padded.where_cond(&y.detach(), &y)?;

@@ -134,11 +134,11 @@ impl Sizes {
     /// dz W
     fn input_gradient<T: Exp>(self, dz: &[T], weight: &[T]) -> Vec<T> {
         let Self { rows, experts, width, out, shared } = self;
-        if shared && out > 0 && width > 0 {
+        if shared && experts * out > 0 && width > 0 {
             return product_of(Matrix::rows(dz, experts * out), Matrix::rows(weight, width));
         }
         let mut dx = vec![T::zero(); rows * width * if shared { 1 } else { experts }];
-        if out == 0 || dx.is_empty() {
+        if experts * out == 0 || dx.is_empty() {
             return dx;
         }
         self.each_expert((&mut dx, width), (dz, out), |e, dx, dz| {
@@ -151,7 +151,7 @@ impl Sizes {
     /// dzᵀ x
     fn weight_gradient<T: Exp>(self, dz: &[T], x: &[T]) -> Vec<T> {
         let Self { rows, experts, width, out, shared } = self;
-        if shared && out > 0 && width > 0 {
+        if shared && experts * out > 0 && width > 0 {
             return product_of(Matrix::rows(dz, experts * out).transposed(), Matrix::rows(x, width));
         }
         let mut dw = vec![T::zero(); experts * out * width];

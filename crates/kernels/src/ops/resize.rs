@@ -72,6 +72,10 @@ pub fn pixel_shuffle(x: &Tensor, scale: usize) -> Result<Tensor> {
         let expected = format!("[batch, channels divisible by {block}, height, width]");
         return Err(Error::shape("input of pixel_shuffle", expected, x.dims()));
     }
+    if x.elem_count() == 0 {
+        let shape = (batch, channels / block, h.saturating_mul(scale), w.saturating_mul(scale));
+        return Ok(Tensor::zeros(shape, x.dtype(), x.device())?);
+    }
     let x = x.reshape((batch, channels / block, scale, scale, h, w))?;
     let x = x.permute((0, 1, 4, 2, 5, 3))?;
     Ok(x.reshape((batch, channels / block, h * scale, w * scale))?)

@@ -19,7 +19,7 @@ use crate::{Error, Result};
 /// `x [.., classes]` → the same shape and dtype.
 ///
 /// # Errors
-/// [`Error::Shape`] for a tensor without dimensions.
+/// [`Error::Shape`] for a tensor without dimensions, [`Error::DType`] for whole numbers.
 ///
 /// # Example
 /// ```
@@ -62,8 +62,12 @@ fn run(x: &Tensor, form: Form) -> Result<Tensor> {
     let Some(&classes) = x.dims().last() else {
         return Err(Error::shape("input of softmax", "[.., classes]", x.dims()));
     };
+    if !x.dtype().is_float() {
+        return Err(Error::dtype("input of softmax", "floating point", x.dtype()));
+    }
     if !host::applies(x) {
         return Ok(match form {
+            _ if x.elem_count() == 0 => x.clone(),
             Form::Probabilities => candle_nn::ops::softmax(x, D::Minus1)?,
             Form::Logarithms => candle_nn::ops::log_softmax(x, D::Minus1)?,
         });

@@ -9,6 +9,8 @@
 //! product with few columns is slow. The backward pass takes images in a fixed number of parts and adds the
 //! parts' weight gradients in order, so that sums do not depend on the number of threads.
 
+mod composed;
+
 use candle_core::{DType, Tensor};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -21,6 +23,8 @@ use super::unfold::Window;
 use crate::autograd::{Call, Function, Gradient, Samples, apply};
 use crate::gemm::{Matrix, Onto, multiply};
 use crate::{Error, Result};
+
+use composed::composed;
 
 /// Parts that the images of a batch are split into for the backward pass, whatever the number of threads.
 const PARTS: usize = 8;
@@ -81,12 +85,7 @@ impl Default for Conv2d {
 pub fn conv2d(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, config: Conv2d) -> Result<Tensor> {
     let plan = Plan::new(x, weight, bias, config)?;
     if !host::applies(x) {
-        let Conv2d { stride, padding, dilation, groups } = config;
-        let y = x.conv2d(weight, padding, stride, dilation, groups)?;
-        return match bias {
-            Some(bias) => Ok(y.broadcast_add(&bias.reshape((1, plan.out, 1, 1))?)?),
-            None => Ok(y),
-        };
+        return composed(x, weight, bias, (config, plan));
     }
     let bias = match bias {
         Some(bias) => bias.contiguous()?,
