@@ -13,8 +13,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use clap::Parser;
-use digits::{Digits, Outcome, Ticks, accuracy, curve, ensemble, mean, metrics, on_all_cores, write};
-use few_labels_job::{Job, PER_CLASS, Plan, inputs, judged, method, network};
+use digits::{
+    Digits, Gated, Outcome, Ticks, accuracy, curve, ensemble, kept_epochs, mean, metrics, on_all_cores, write,
+};
+use few_labels_job::{Job, PER_CLASS, Plan, inputs, judged, learned, method, network};
 use taskweave::cotrain::Unit;
 use taskweave::cotrain::rate::{Cosine, RateConfig};
 use taskweave::cotrain::teaching::Teachings;
@@ -34,6 +36,9 @@ struct Arguments {
     /// Number of seeds
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=100))]
     seeds: u64,
+    /// Every method once more under a gate, which undoes epochs that look worse by agreement and by labels left out
+    #[arg(long)]
+    gate: bool,
     /// Folder of the results
     #[arg(long, default_value = "runs/few_labels")]
     run: PathBuf,
@@ -55,8 +60,12 @@ fn run(arguments: &Arguments) -> Result<()> {
         false => Plan { unlabeled: 6000, steps: 800, batch: 64, widths: [16, 32], decay: 0.99, full: false },
     };
     let start = Instant::now();
-    let job = |method| move |seed| Job { method, seed };
-    let jobs: Vec<Job> = METHODS.iter().flat_map(|method| (0..arguments.seeds).map(job(*method))).collect();
+    let mut jobs = Vec::new();
+    for method in METHODS {
+        for gate in Gated::each(arguments.gate) {
+            jobs.extend((0..arguments.seeds).map(|seed| Job { method, gate: *gate, seed }));
+        }
+    }
     let ticks = Ticks::new(plan.steps * jobs.len() as u64);
     let labels = class_labels(&*digits.train, "class")?;
     let outcomes = on_all_cores(&jobs, |job| train(job, &plan, (&digits, &labels), &ticks))?;
@@ -85,24 +94,35 @@ fn train(job: &Job, plan: &Plan, (digits, labels): (&Digits, &[u32]), ticks: &Ti
     let ensemble = ensemble(&rng, method.clone().build().terms()?, |params| network(params, plan))?;
     let adam = OptimizerConfig::Adam(Adam { lr: 2e-3, ..Adam::default() });
     let mut step = ensemble.step().optimizer(adam).rng(&rng).build()?;
-    let known = Subset::new(digits.train.clone(), labeled)?;
+    let some = |chosen| Subset::new(digits.train.clone() as Arc<dyn Dataset>, chosen);
+    let (known, others) = (some(labeled)?, some(others)?);
+    let (known, gate) = learned(job, plan, &ensemble, [known, others.clone()])?;
     let known = inputs::labeled(known, plan, &ensemble).rng(rng.fork("labeled")).build()?;
-    let unknown = SelectTasks::new(Subset::new(digits.train.clone(), others)?, &[])?;
+    let unknown = SelectTasks::new(others, &[])?;
     let unknown = inputs::unlabeled(unknown, plan, job.method)?.rng(rng.fork("unlabeled")).build()?;
     let judged = judged(job.method);
     let valid = Arc::new(Subset::new(digits.train.clone(), valid)?);
-    let mut trainer = Trainer::builder(unknown.clone())
+    let trainer = Trainer::builder(unknown.clone())
         .epochs(plan.steps.div_ceil(unknown.batches() as u64))
         .rate(RateConfig::Cosine(Cosine::new(plan.steps, 0.0)?).build()?, Unit::Step)
         .valid(inputs::judging(valid, plan, &ensemble)?, metrics(&judged)?)
         .teachings(Teachings::new(&ensemble).teach(method.build())?.beside(known))
-        .callback(ticks.clone())
-        .build()?;
-    let history = trainer.fit(&mut step)?;
+        .callback(ticks.clone());
+    let trainer = match gate {
+        Some(gate) => trainer.gate(gate),
+        None => trainer,
+    };
+    let history = trainer.build()?.fit(&mut step)?;
     let test = inputs::judging(digits.test.clone(), plan, &ensemble)?;
     let error = 100.0 - accuracy(&step, &test, &judged)?;
-    let metrics = Named::new([("test error %", error), ("seconds", history.seconds())])?;
-    Ok(Outcome { method: job.method.into(), seed: job.seed, metrics, curve: curve(&history), gate: None })
+    let metrics = Named::new([
+        ("test error %", error),
+        ("epochs", kept_epochs(&history) as f64),
+        ("seconds", history.seconds()),
+    ])?;
+    let name = job.gate.name(job.method);
+    let gate = history.gate_figure(&format!("{name}: what the gate saw, first seed"));
+    Ok(Outcome { method: name, seed: job.seed, metrics, curve: curve(&history), gate })
 }
 
 /// Four labeled samples of each class, unlabeled ones, and a thousand to draw curves by.

@@ -14,11 +14,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use clap::Parser;
-use digits::{Digits, Outcome, Ticks, accuracy, curve, ensemble, mean, metrics, on_all_cores, write};
-use noisy_labels_job::{BATCH, Gated, Job, Parts, Plan, learned, method, network};
+use digits::{
+    Digits, Gated, Outcome, Ticks, accuracy, curve, ensemble, kept_epochs, mean, metrics, on_all_cores, write,
+};
+use noisy_labels_job::{BATCH, Job, Parts, Plan, learned, method, network};
+use taskweave::cotrain::Unit;
 use taskweave::cotrain::rate::{Cosine, RateConfig};
 use taskweave::cotrain::teaching::Teachings;
-use taskweave::cotrain::{History, Unit};
 use taskweave::data::Corruption;
 use taskweave::prelude::*;
 
@@ -61,7 +63,7 @@ fn run(arguments: &Arguments) -> Result<()> {
     };
     let start = Instant::now();
     let mut jobs = Vec::new();
-    let gates = if arguments.gate { &[Gated::No, Gated::Yes][..] } else { &[Gated::No] };
+    let gates = Gated::each(arguments.gate);
     for noise in NOISES {
         for (method, gate) in METHODS.iter().flat_map(|method| gates.iter().map(move |gate| (method, gate))) {
             jobs.extend((0..arguments.seeds).map(|seed| Job { noise, method, gate: *gate, seed }));
@@ -138,9 +140,4 @@ fn train(job: &Job, plan: &Plan, digits: &Digits, ticks: &Ticks) -> Result<Outco
     ])?;
     let gate = history.gate_figure(&format!("{}: what the gate saw, first seed", job.name()));
     Ok(Outcome { method: job.name(), seed: job.seed, metrics, curve, gate })
-}
-
-/// How many epochs the networks have learned from in the end.
-fn kept_epochs(history: &History) -> usize {
-    history.returned_to.map_or(history.epochs.len(), |epoch| epoch as usize + 1)
 }

@@ -131,6 +131,30 @@ pub struct Outcome {
     pub gate: Option<Figure>,
 }
 
+/// Whether epochs that look worse are undone.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Gated {
+    No,
+    Yes,
+}
+
+impl Gated {
+    /// Every method without a gate, and where that is asked for with one too.
+    pub fn each(gate: bool) -> &'static [Self] {
+        if gate { &[Self::No, Self::Yes] } else { &[Self::No] }
+    }
+
+    /// A method's name in the table.
+    pub fn name(self, method: &str) -> String {
+        if self == Self::Yes { format!("{method}, gate") } else { method.into() }
+    }
+}
+
+/// How many epochs the networks have learned from in the end.
+pub fn kept_epochs(history: &History) -> usize {
+    history.returned_to.map_or(history.epochs.len(), |epoch| epoch as usize + 1)
+}
+
 /// The accuracy of some terms over a loader, in percent, their mean.
 pub fn accuracy(step: &Step, loader: &Loader, terms: &[String]) -> Result<f64> {
     let scores = step.evaluate(loader, &mut metrics(terms)?)?;

@@ -9,9 +9,9 @@ use taskweave::prelude::*;
 use super::{PER_CLASS, Plan};
 
 /// All labeled digits in every batch, shifted a little.
-pub fn labeled(known: impl Dataset + 'static, plan: &Plan, ensemble: &Ensemble) -> LoaderBuilder {
+pub fn labeled(known: Arc<dyn Dataset>, plan: &Plan, ensemble: &Ensemble) -> LoaderBuilder {
     let transform = Compose::new(vec![weak(), plan.size(), Box::new(ensemble.spread())]);
-    let loader = Loader::builder(Arc::new(known)).batch_size(10 * PER_CLASS);
+    let loader = Loader::builder(known).batch_size(10 * PER_CLASS);
     loader.order(Order::Shuffled).transform(transform)
 }
 

@@ -1,5 +1,6 @@
 //! What is trained in the `few_labels` example: methods, the network, and what it sees.
 
+mod gate;
 pub mod inputs;
 mod method;
 
@@ -8,8 +9,9 @@ use taskweave::data::{Compose, Transform};
 use taskweave::heads::{Classification, Conv, MaxPool, Relu};
 use taskweave::prelude::*;
 
-use crate::digits::Halve;
+use crate::digits::{Gated, Halve};
 
+pub use gate::learned;
 pub use method::{judged, method};
 
 /// Labels of each class.
@@ -35,6 +37,7 @@ impl Plan {
 /// One training.
 pub struct Job {
     pub method: &'static str,
+    pub gate: Gated,
     pub seed: u64,
 }
 

@@ -8,7 +8,8 @@ use taskweave::cotrain::learner::Answers;
 use taskweave::data::{SelectTasks, Subset};
 use taskweave::prelude::*;
 
-use super::{Gated, Job, Parts};
+use super::{Job, Parts};
+use crate::digits::Gated;
 
 const FOLDS: usize = 10;
 

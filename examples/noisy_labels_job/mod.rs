@@ -11,6 +11,8 @@ use taskweave::heads::{Classification, Linear};
 use taskweave::kernels::ops::Activation;
 use taskweave::prelude::*;
 
+use crate::digits::Gated;
+
 pub use gate::learned;
 pub use parts::Parts;
 
@@ -33,18 +35,10 @@ pub struct Job {
     pub seed: u64,
 }
 
-/// Whether epochs that look worse are undone.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Gated {
-    No,
-    Yes,
-}
-
 impl Job {
     /// As in the table.
     pub fn name(&self) -> String {
-        let gate = if self.gate == Gated::Yes { ", gate" } else { "" };
-        format!("{}, {}{gate}", self.noise.0, self.method)
+        self.gate.name(&format!("{}, {}", self.noise.0, self.method))
     }
 }
 

@@ -48,8 +48,8 @@ impl Judged {
 
 /// Judges the epochs of a training of networks, and remembers the last good one.
 ///
-/// The [`Trainer`](crate::Trainer) ends with the parameters and the state of the teachings of the last epoch that was kept; what was decided is
-/// in the record of every epoch.
+/// The [`Trainer`](crate::Trainer) and its step end as they were after the last epoch that was kept, with all that a next step depends on:
+/// parameters, optimizer, balance, protocol, teachings and rate. What was decided is in the record of every epoch.
 ///
 /// | parameter | default | range | meaning |
 /// | --- | --- | --- | --- |
@@ -106,7 +106,8 @@ impl EpochGate {
     /// Judges by samples with labels that no network learns from; other tasks' labels are not looked at.
     ///
     /// # Errors
-    /// [`Error::Unknown`] for a network or a task that there is not, [`Error::Parameter`] for no network or no sample.
+    /// [`Error::Unknown`] for a network or a task that there is not, [`Error::Name`] for a network twice,
+    /// [`Error::Parameter`] for no network or no sample.
     pub fn validation(ensemble: &Ensemble, judged: Judged, labeled: Loader) -> Result<Self> {
         Self::of(ensemble, judged, Evidence::Validation(labeled))
     }
@@ -115,7 +116,8 @@ impl EpochGate {
     /// them by network.
     ///
     /// # Errors
-    /// As [`EpochGate::validation`], also for a network without labels that it leaves out.
+    /// As [`EpochGate::validation`]; [`Error::Unknown`] also for a network without labels that it leaves out, or for labels of
+    /// a network that is not judged.
     pub fn unlabeled(
         ensemble: &Ensemble,
         judged: Judged,
@@ -124,6 +126,11 @@ impl EpochGate {
     ) -> Result<Self> {
         for member in &judged.members {
             left_out.require("labels that are left out by network", member)?;
+        }
+        if let Some(name) = left_out.names().find(|name| !judged.members.iter().any(|member| member == name))
+        {
+            let (what, known) = ("network that a gate judges".into(), judged.members.clone());
+            return Err(Error::Unknown { what, name: name.into(), known });
         }
         Self::of(ensemble, judged, Evidence::Unlabeled { inputs, left_out })
     }
@@ -147,7 +154,13 @@ impl EpochGate {
         if judged.members.is_empty() {
             return Err(Error::parameter("networks that a gate judges", "at least one", 0));
         }
-        judged.members.iter().try_for_each(|member| ensemble.require(member, &judged.task))?;
+        for (place, member) in judged.members.iter().enumerate() {
+            ensemble.require(member, &judged.task)?;
+            // A network agrees with itself.
+            if judged.members[..place].contains(member) {
+                return Err(Error::Name { name: member.clone() });
+            }
+        }
         let samples = match &evidence {
             Evidence::Validation(labeled) => vec![labeled],
             Evidence::Unlabeled { inputs, left_out } => {

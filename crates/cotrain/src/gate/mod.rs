@@ -41,10 +41,10 @@ pub use epochs::{EpochGate, Judged};
 pub(crate) use estimate::score;
 pub use left_out::LeftOut;
 
-/// What the gate found in a round.
+/// What the gate found in a round or epoch.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Decision {
-    /// The score of the round.
+    /// Its score.
     pub score: f64,
     /// The best score up to then.
     pub best: f64,
@@ -58,11 +58,11 @@ pub struct Decision {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// The session is remembered as it is.
+    /// The session or training is remembered as it is.
     Kept,
-    /// The round is worse than the best, and patience is left.
+    /// It is worse than the best, and patience is left.
     Worse,
-    /// The round is worse than the best, and the session ends.
+    /// It is worse than the best, and the session or training ends.
     Stopped,
 }
 

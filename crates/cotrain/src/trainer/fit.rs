@@ -1,49 +1,38 @@
-//! Epochs, validation, checkpoints, resuming.
+//! Epochs, validation, when it is over.
 
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 use taskweave_data::{Batch, Last};
-use taskweave_kernels::{Error, Named, Result, State, Stateful, ops};
+use taskweave_kernels::{Named, Result};
 
 use super::builder::{Cosines, Unit};
 use super::early_stopping::Best;
 use super::history::Sums;
 use super::judges::Judges;
 use super::{Control, EpochRecord, History, Trainer, Upcoming};
-use crate::gate::{EpochGate, Verdict};
-use crate::parts::{keep, pick};
+use crate::Step;
+use crate::gate::{Decision, Verdict};
 use crate::protocol::Batches;
-use crate::run::BEST;
 use crate::teaching::Teachings;
-use crate::{Checkpoint, Step};
-
-/// What the names of the protocol's tensors begin with, among those of the state.
-const PROTOCOL: &str = "protocol/";
-/// What the names of the teachings' tensors begin with, among the tensors of the state.
-const TEACHINGS: &str = "teachings/";
-/// What the names of the gate's tensors begin with, likewise.
-const GATE: &str = "gate/";
-/// What the names of the parameters begin with, among what the gate remembers.
-const MODEL: &str = "model/";
 
 /// Where a training is.
 #[derive(Default, Serialize, Deserialize)]
-struct Position {
-    base: f64,
-    epoch: u64,
-    batch: usize,
-    steps: u64,
-    data: Data,
-    sums: Sums,
-    history: History,
-    best: Best,
-    over: bool,
+pub(super) struct Position {
+    pub(super) base: f64,
+    pub(super) epoch: u64,
+    pub(super) batch: usize,
+    pub(super) steps: u64,
+    pub(super) data: Data,
+    pub(super) sums: Sums,
+    pub(super) history: History,
+    pub(super) best: Best,
+    pub(super) over: bool,
 }
 
 /// What of the data has to be equal for a position to mean the same.
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
-struct Data {
+pub(super) struct Data {
     samples: usize,
     batches: usize,
     accumulate: usize,
@@ -51,20 +40,6 @@ struct Data {
     upper: Option<(usize, usize)>,
     #[serde(default)]
     beside: Option<(usize, usize)>,
-}
-
-/// The host values of a checkpoint.
-#[derive(Serialize, Deserialize)]
-struct Saved<P> {
-    position: P,
-    rate: serde_json::Value,
-    step: serde_json::Value,
-    #[serde(default)]
-    protocol: serde_json::Value,
-    #[serde(default)]
-    teachings: Option<serde_json::Value>,
-    #[serde(default)]
-    gate: Option<serde_json::Value>,
 }
 
 impl Trainer {
@@ -155,18 +130,21 @@ impl Trainer {
             at.best.take(rule, monitored, || step.params().tensors().try_map(|_, t| Ok(t.copy()?)))?;
             at.over |= at.best.is_over(rule);
         }
-        if let Some(gate) = &mut self.gate {
-            let teachings = self.teachings.as_ref();
-            let decision = gate.judge(at.epoch, || remembered(step, teachings))?;
-            at.over |= decision.verdict == Verdict::Stopped;
-            record.decision = Some(decision);
-        }
+        record.decision = self.judge(step, at.epoch)?;
+        at.over |= record.decision.as_ref().is_some_and(|decision| decision.verdict == Verdict::Stopped);
         for callback in &mut self.callbacks {
             at.over |= callback.on_epoch(&record)? == Control::Stop;
         }
         at.history.epochs.push(record);
         (at.epoch, at.batch, at.sums) = (at.epoch + 1, 0, Sums::default());
         Ok(())
+    }
+
+    fn judge(&mut self, step: &Step, epoch: u64) -> Result<Option<Decision>> {
+        let Some(mut gate) = self.gate.take() else { return Ok(None) };
+        let decision = gate.judge(epoch, || self.remembered(step));
+        self.gate = Some(gate);
+        decision.map(Some)
     }
 
     fn monitored(&self, record: &EpochRecord) -> Result<f64> {
@@ -196,96 +174,10 @@ impl Trainer {
         step.schedule_rate(self.rate.rate(at.base, self.time(at)))
     }
 
-    fn save(&self, step: &Step, at: &Position) -> Result<()> {
-        let Some(checkpoints) = &self.checkpoints else { return Ok(()) };
-        for (name, param) in step.params().named().iter() {
-            if !ops::all_finite(&param.var)? {
-                return Err(Error::non_finite("parameter", name).at(step.done()));
-            }
-        }
-        let State { values, mut tensors } = step.save()?;
-        for (name, tensor) in at.best.tensors.iter() {
-            tensors.insert(format!("{BEST}{name}"), tensor.clone())?;
-        }
-        let protocol = keep(&mut tensors, PROTOCOL, self.protocol.save()?)?;
-        let teachings = match &self.teachings {
-            Some(teachings) => Some(keep(&mut tensors, TEACHINGS, teachings.save()?)?),
-            None => None,
-        };
-        let gate = self.gate.as_ref().map(|gate| keep(&mut tensors, GATE, gate.save()?)).transpose()?;
-        let rate = self.rate.save()?.values;
-        let saved = Saved { position: at, rate, step: values, protocol, teachings, gate };
-        let state = State { tensors, ..State::of(&saved)? };
-        checkpoints.save(step.done(), &Checkpoint { model: step.params().tensors(), state })
-    }
-
-    fn data(&self) -> Data {
+    pub(super) fn data(&self) -> Data {
         let (samples, batches) = (self.train.samples(), self.train.batches());
         let upper = self.upper.as_ref().map(|upper| (upper.samples(), upper.batches()));
         let beside = self.teachings.as_ref().and_then(Teachings::size);
         Data { samples, batches, accumulate: self.protocol.needs().train, upper, beside }
     }
-
-    fn resume(&mut self, step: &mut Step) -> Result<Position> {
-        let fresh = Position { base: step.base_rate(), data: self.data(), ..Position::default() };
-        let Some(checkpoints) = &self.checkpoints else { return Ok(fresh) };
-        let Some(Checkpoint { model, state }) = checkpoints.latest()? else { return Ok(fresh) };
-        let saved: Saved<Position> = state.read("training")?;
-        let mut position = saved.position;
-        if position.data != self.data() {
-            let (expected, found) = (format!("{:?}", self.data()), format!("{:?}", position.data));
-            return Err(Error::state("training", expected, found));
-        }
-        step.params().load(&model)?;
-        self.protocol.restore(&pick(&state, PROTOCOL, &saved.protocol)?)?;
-        self.rate.restore(&State { values: saved.rate, tensors: Named::default() })?;
-        self.restore_teachings(saved.teachings, &state)?;
-        self.restore_gate(saved.gate, &state)?;
-        position.best.tensors = pick(&state, BEST, &serde_json::Value::Null)?.tensors;
-        // A step knows its own tensors by their names.
-        step.restore(&State { values: saved.step, ..state })?;
-        Ok(position)
-    }
-
-    /// The epoch that the gate goes back to, where worse ones followed it.
-    fn go_back(&mut self, step: &Step) -> Result<Option<u64>> {
-        let Some((epoch, state)) = self.gate.as_ref().and_then(EpochGate::way_back) else { return Ok(None) };
-        let state = state.clone();
-        step.params().load(&pick(&state, MODEL, &serde_json::Value::Null)?.tensors)?;
-        self.restore_teachings(state.read("an epoch")?, &state)?;
-        Ok(Some(epoch))
-    }
-
-    fn restore_gate(&mut self, values: Option<serde_json::Value>, state: &State) -> Result<()> {
-        match (&mut self.gate, values) {
-            (Some(gate), Some(values)) => gate.restore(&pick(state, GATE, &values)?),
-            (None, None) => Ok(()),
-            (Some(_), None) => Err(Error::state("training", "a gate", "none")),
-            (None, Some(_)) => Err(Error::state("training", "no gate", "one")),
-        }
-    }
-
-    fn restore_teachings(&mut self, values: Option<serde_json::Value>, state: &State) -> Result<()> {
-        match (&mut self.teachings, values) {
-            (Some(teachings), Some(values)) => teachings.restore(&pick(state, TEACHINGS, &values)?),
-            (None, None) => Ok(()),
-            (Some(_), None) => Err(Error::state("training", "teachings", "none")),
-            (None, Some(_)) => Err(Error::state("training", "no teachings", "some")),
-        }
-    }
-}
-
-/// What a gate remembers of an epoch: copies, since the training goes on.
-fn remembered(step: &Step, teachings: Option<&Teachings>) -> Result<State> {
-    let mut tensors = Named::default();
-    for (name, tensor) in step.params().tensors().iter() {
-        tensors.insert(format!("{MODEL}{name}"), tensor.copy()?)?;
-    }
-    let keep_copy = |teachings: &Teachings| {
-        let state = teachings.save()?;
-        let copies = state.tensors.try_map(|_, tensor| tensor.copy())?;
-        keep(&mut tensors, TEACHINGS, State { tensors: copies, ..state })
-    };
-    let values = teachings.map(keep_copy).transpose()?;
-    Ok(State { tensors, ..State::of(&values)? })
 }

@@ -3,7 +3,8 @@
 //! | file | what it holds |
 //! | --- | --- |
 //! | `builder` | the parts of a trainer |
-//! | `fit` | epochs, validation, checkpoints, resuming |
+//! | `fit` | epochs, validation, when it is over |
+//! | `saved` | checkpoints, resuming, going back to an epoch |
 //! | `judges` | the batches of a protocol's upper level |
 //! | `history` | what happened, epoch by epoch |
 //! | `early_stopping` | when to stop, and which parameters to keep |
@@ -17,6 +18,7 @@ mod fit;
 mod history;
 mod judges;
 mod progress;
+mod saved;
 
 pub use builder::{Cosines, Trainer, TrainerBuilder, Unit};
 pub use callback::{Callback, Control, Upcoming};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use taskweave_cotrain::gate::{EpochGate, Judged, LeftOut, Verdict};
 use taskweave_cotrain::learner::Answers;
 use taskweave_cotrain::report::Report;
-use taskweave_cotrain::{Callback, Checkpoints, EarlyStopping, Ensemble, History, StepReport};
+use taskweave_cotrain::{Callback, Checkpoints, EarlyStopping, Ensemble, History, Step, StepReport};
 use taskweave_data::{Dataset, Label, Loader, Memory, Sample, SelectTasks, Spec, Subset, Transform};
 use taskweave_kernels::{Error, Named, Result, Rng};
 
@@ -64,6 +64,30 @@ fn epochs_that_make_the_score_worse_are_undone_with_every_method() {
         assert!(bits(&ensemble, None) == bits(&trained(row, kept + 1), None), "{row}: {kept}");
         assert!(bits(&ensemble, None) != bits(&trained(row, kept + 3), None), "{row}");
     }
+}
+
+#[test]
+fn what_follows_an_epoch_that_was_kept_is_as_if_no_worse_one_had_been() {
+    let row = mutual();
+    let run = |gate: bool, epochs: u64| {
+        let ensemble = of(&row);
+        let mut step = step(&ensemble);
+        let mut builder = trainer(&ensemble, vec![method_of(&row)], epochs);
+        if gate {
+            let gate = EpochGate::validation(&ensemble, three(&["a"]), mirrored(60)).unwrap();
+            builder = builder.gate(gate.tolerance(0.0).unwrap().patience(1));
+        }
+        let history = builder.build().unwrap().fit(&mut step).unwrap();
+        (ensemble, step, history)
+    };
+    let on = |ensemble: &Ensemble, step: &mut Step| {
+        trainer(ensemble, vec![method_of(&row)], 1).build().unwrap().fit(step).unwrap();
+        (bits(ensemble, None), step.done())
+    };
+    let (gated, mut after, history) = run(true, 9);
+    let (shorter, mut never, _) = run(false, history.returned_to.unwrap() + 1);
+    assert!(history.epochs.len() as u64 > history.returned_to.unwrap() + 1);
+    assert_eq!(on(&gated, &mut after), on(&shorter, &mut never));
 }
 
 #[test]
@@ -250,6 +274,11 @@ fn what_cannot_judge_is_refused() {
     let some = Named::new([("a", plain(9))]).unwrap();
     let missing = EpochGate::unlabeled(&ensemble, three(&["a", "b"]), inputs(), some).err().unwrap();
     assert!(matches!(missing, Error::Unknown { name, .. } if name == "b"));
+    let twice = validation(judged("class", &["a", "b", "a"]));
+    assert!(matches!(&twice, Error::Name { name, .. } if name == "a"), "{twice}");
+    let spare = Named::new([("a", plain(9)), ("b", plain(9))]).unwrap();
+    let spare = EpochGate::unlabeled(&ensemble, three(&["a"]), inputs(), spare).err().unwrap();
+    assert!(matches!(&spare, Error::Unknown { name, .. } if name == "b"), "{spare}");
     let gate = || EpochGate::validation(&ensemble, three(&["a"]), plain(9)).unwrap();
     assert!(matches!(gate().tolerance(-1.0), Err(Error::Parameter { .. })));
     assert!(matches!(gate().tolerance(f64::NAN), Err(Error::Parameter { .. })));
