@@ -3,7 +3,7 @@
 use candle_core::{DType, Device, Tensor, Var};
 use taskweave_kernels::autograd::{self, Call, Function, Gradient, apply};
 use taskweave_kernels::ops::{self, Activation, Conv2d, ConvTranspose2d, Pool2d, RecurrentWeights};
-use taskweave_kernels::{Error, Result, weighted_sum};
+use taskweave_kernels::{Error, Result, Rng, weighted_sum};
 
 fn var(shape: &[usize]) -> Var {
     let numbers = (0..shape.iter().product()).map(|i: usize| (i as f64 * 0.7).sin()).collect();
@@ -150,6 +150,12 @@ fn other_dtypes_are_named() {
         assert!(matches!(ops::channel_stats(&whole), Err(Error::DType { .. })));
         assert!(matches!(ops::softmax(&whole), Err(Error::DType { .. })));
         assert!(matches!(ops::log_softmax(&whole), Err(Error::DType { .. })));
+        assert!(matches!(ops::layer_norm(&whole, [None, None], 1e-5), Err(Error::DType { .. })));
+        assert!(matches!(ops::rms_norm(&whole, None, 1e-5), Err(Error::DType { .. })));
+        assert!(matches!(ops::group_norm(&whole, 3, [None, None], 1e-5), Err(Error::DType { .. })));
+        assert!(matches!(ops::dropout(&whole, 0.5, &mut Rng::new(0)), Err(Error::DType { .. })));
+        let outputs = whole.unsqueeze(2).unwrap();
+        assert!(matches!(ops::mix(&whole, &outputs), Err(Error::DType { .. })));
     }
     let rows = [Gradient::from(single(&[2])), var(&[2]).as_detached_tensor().into()];
     assert!(matches!(weighted_sum(&rows, &[1.0, 1.0]), Err(Error::DType { .. })));
@@ -178,6 +184,10 @@ fn sizes_beyond_all_memory_are_refused() {
         ops::upsample_nearest2d(&x, 1 << 32),
         ops::pixel_shuffle(&x, 1 << 32),
         ops::max_pool2d(&x, huge, 1),
+        ops::adaptive_avg_pool2d(&x, [huge, 1]),
+        ops::adaptive_max_pool2d(&x, [1, huge]),
+        ops::upsample_bilinear2d(&x, [huge, 1], ops::Corners::Centers),
+        ops::pixel_shuffle(&var(&[1, 0, 2, 2]), 1 << 31),
     ];
     for config in [
         Conv2d { padding: half, ..Conv2d::default() },

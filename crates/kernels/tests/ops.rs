@@ -109,8 +109,20 @@ fn gradients_are_right() {
 /// The compositions, which run on other devices too; a gradient of candle's own goes the same way there.
 #[test]
 fn half_precision_follows_double_precision() {
-    let table: Vec<Row> = table().into_iter().filter(|row| !row.name.contains("max pool")).collect();
-    gradcheck::half_precision_follows_double_precision(&table);
+    gradcheck::half_precision_follows_double_precision(&table());
+}
+
+#[test]
+fn zeros_and_equal_values_have_the_same_gradient_in_every_dtype() {
+    for dtype in [DType::F64, DType::F32, DType::F16, DType::BF16] {
+        let zeros = Var::zeros(3, dtype, &Device::Cpu).unwrap();
+        let slope = |y: Tensor| y.sum_all().unwrap().backward().unwrap();
+        let gradients = slope(ops::relu(&zeros).unwrap());
+        assert_eq!(flat(gradients.get(&zeros).unwrap()), [0.0; 3], "{dtype:?}");
+        let equal = Var::ones((1, 1, 2, 2), dtype, &Device::Cpu).unwrap();
+        let gradients = slope(ops::max_pool2d(&equal, 2, 2).unwrap());
+        assert_eq!(flat(gradients.get(&equal).unwrap()), [1.0, 0.0, 0.0, 0.0], "{dtype:?}");
+    }
 }
 
 /// Candle's own convolution is the second opinion on values; it loops over the definition.

@@ -141,7 +141,8 @@ impl Activation {
     pub(crate) fn composed(self, x: &Tensor) -> Result<Tensor> {
         Ok(match self {
             Self::Identity => x.clone(),
-            Self::Relu => x.relu()?,
+            // Candle's own passes the gradient on at 0.
+            Self::Relu => x.gt(0.0)?.where_cond(x, &x.zeros_like()?)?,
             Self::Gelu => x.gelu_erf()?,
             Self::Silu => x.silu()?,
             Self::Sigmoid => candle_nn::ops::sigmoid(x)?,

@@ -49,9 +49,7 @@ pub struct ChannelStats {
 /// ```
 pub fn channel_stats(x: &Tensor) -> Result<ChannelStats> {
     let grid = Grid::of(x)?;
-    if !x.dtype().is_float() {
-        return Err(Error::dtype("input of batch_norm", "floating point", x.dtype()));
-    }
+    host::require_float(x, "input of batch_norm")?;
     let x = x.detach();
     if !host::applies(&x) {
         let x = x.reshape((grid.batch, grid.channels, grid.space))?;

@@ -3,6 +3,7 @@
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
+use super::conv2d::FARTHEST;
 use super::resize::dims4;
 use super::separable::{Axis, Separable, Taps};
 use crate::{Error, Result};
@@ -39,8 +40,9 @@ pub enum Corners {
 /// ```
 pub fn upsample_bilinear2d(x: &Tensor, size: [usize; 2], corners: Corners) -> Result<Tensor> {
     let [_, _, h, w] = dims4(x, "input of upsample_bilinear2d")?;
-    if size.contains(&0) {
-        return Err(Error::parameter("size of upsample_bilinear2d", "at least 1", format!("{size:?}")));
+    if size.iter().any(|size| !(1..=FARTHEST).contains(size)) {
+        let expected = format!("1 to {FARTHEST}");
+        return Err(Error::parameter("size of upsample_bilinear2d", expected, format!("{size:?}")));
     }
     if h * w == 0 {
         return Err(Error::shape("input of upsample_bilinear2d", "[batch, channels, ≥ 1, ≥ 1]", x.dims()));

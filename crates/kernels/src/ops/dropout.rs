@@ -3,6 +3,7 @@
 use candle_core::{DType, Tensor};
 use rand::RngCore;
 
+use super::host;
 use crate::{Error, Result, Rng};
 
 /// `x ∘ m / (1 − p)` with `m` independent Bernoulli(1 − p); the identity for `p = 0`.
@@ -11,7 +12,7 @@ use crate::{Error, Result, Rng};
 /// Reference: Srivastava et al., "Dropout: A Simple Way to Prevent Neural Networks from Overfitting", JMLR 2014.
 ///
 /// # Errors
-/// [`Error::Parameter`] for a `p` outside `[0, 1)`.
+/// [`Error::Parameter`] for a `p` outside `[0, 1)`, [`Error::DType`] for whole numbers.
 ///
 /// # Example
 /// ```
@@ -26,15 +27,22 @@ pub fn dropout(x: &Tensor, p: f64, rng: &mut Rng) -> Result<Tensor> {
     if !(0.0..1.0).contains(&p) {
         return Err(Error::parameter("dropout probability", "0 ≤ p < 1", p));
     }
+    host::require_float(x, "input of dropout")?;
     if p == 0.0 {
         return Ok(x.clone());
     }
-    let (threshold, scale) = ((p * f64::from(u32::MAX)) as u32, (1.0 / (1.0 - p)) as f32);
-    let mask: Vec<f32> =
-        (0..x.elem_count()).map(|_| if rng.next_u32() < threshold { 0.0 } else { scale }).collect();
-    let mask = Tensor::from_vec(mask, x.shape(), x.device())?;
-    let mask = if x.dtype() == DType::F32 { mask } else { mask.to_dtype(x.dtype())? };
+    let (threshold, scale) = ((p * f64::from(u32::MAX)) as u32, 1.0 / (1.0 - p));
+    let mask = match x.dtype() {
+        DType::F64 => Tensor::from_vec(drawn(x, rng, (threshold, scale)), x.shape(), x.device())?,
+        _ => Tensor::from_vec(drawn(x, rng, (threshold, scale as f32)), x.shape(), x.device())?,
+    };
+    let mask = if mask.dtype() == x.dtype() { mask } else { mask.to_dtype(x.dtype())? };
     Ok((x * mask)?)
+}
+
+/// 0 for what is below the threshold, else the factor.
+fn drawn<T: Copy + Default>(x: &Tensor, rng: &mut Rng, (threshold, scale): (u32, T)) -> Vec<T> {
+    (0..x.elem_count()).map(|_| if rng.next_u32() < threshold { T::default() } else { scale }).collect()
 }
 
 #[cfg(test)]

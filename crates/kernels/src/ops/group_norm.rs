@@ -40,6 +40,7 @@ use crate::{Error, Result};
 /// ```
 pub fn group_norm(x: &Tensor, groups: usize, parameters: [Option<&Tensor>; 2], eps: f64) -> Result<Tensor> {
     let shape = Groups::of(x, groups)?;
+    host::require_float(x, "input of group_norm")?;
     shape.check(x, parameters, eps)?;
     if !host::applies(x) {
         return shape.composed(x, parameters, eps);

@@ -66,6 +66,14 @@ pub(crate) fn applies(x: &Tensor) -> bool {
     x.device().is_cpu() && matches!(x.dtype(), DType::F32 | DType::F64)
 }
 
+/// Refuses whole numbers.
+pub(crate) fn require_float(x: &Tensor, what: &str) -> crate::Result<()> {
+    match x.dtype().is_float() {
+        true => Ok(()),
+        false => Err(crate::Error::dtype(what, "floating point", x.dtype())),
+    }
+}
+
 /// The values of a contiguous CPU tensor in row-major order.
 pub(crate) fn read<'a, T: Real>(x: &'a Tensor) -> Result<impl Deref<Target = [T]> + 'a> {
     let Some((start, end)) = x.layout().contiguous_offsets() else {

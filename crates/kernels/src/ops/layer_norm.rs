@@ -85,6 +85,7 @@ impl Center {
 
 fn normalize(x: &Tensor, parameters: [Option<&Tensor>; 2], (center, eps): (Center, f64)) -> Result<Tensor> {
     let width = checked(x, parameters, (center, eps))?;
+    host::require_float(x, &format!("input of {}", center.name()))?;
     if !host::applies(x) {
         return composed(x, parameters, (center, eps));
     }

@@ -1,6 +1,6 @@
 //! The sum of what experts say, weighted by gates.
 
-use candle_core::{D, Tensor};
+use candle_core::Tensor;
 use rayon::prelude::*;
 
 use super::host::{self, for_real};
@@ -42,6 +42,7 @@ const LANES: usize = 16;
 /// ```
 pub fn mix(gates: &Tensor, outputs: &Tensor) -> Result<Tensor> {
     let (sizes, shape) = Sizes::checked(gates, outputs)?;
+    host::require_float(outputs, "outputs of mix")?;
     if !host::applies(outputs) {
         return composed(gates, outputs);
     }
@@ -53,7 +54,7 @@ pub fn mix(gates: &Tensor, outputs: &Tensor) -> Result<Tensor> {
 }
 
 fn composed(gates: &Tensor, outputs: &Tensor) -> Result<Tensor> {
-    let shares = candle_nn::ops::softmax(gates, D::Minus1)?;
+    let shares = super::softmax(gates)?;
     match gates.rank() {
         2 => Ok(shares.unsqueeze(1)?.matmul(&outputs.contiguous()?)?.squeeze(1)?),
         _ => Ok(shares.matmul(&outputs.contiguous()?)?),

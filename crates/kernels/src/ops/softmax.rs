@@ -62,9 +62,7 @@ fn run(x: &Tensor, form: Form) -> Result<Tensor> {
     let Some(&classes) = x.dims().last() else {
         return Err(Error::shape("input of softmax", "[.., classes]", x.dims()));
     };
-    if !x.dtype().is_float() {
-        return Err(Error::dtype("input of softmax", "floating point", x.dtype()));
-    }
+    host::require_float(x, "input of softmax")?;
     if !host::applies(x) {
         return Ok(match form {
             _ if x.elem_count() == 0 => x.clone(),

@@ -109,7 +109,8 @@ fn composed(x: &Tensor, [rows, columns]: &[Spans; 2]) -> Result<Tensor> {
         for column in 0..columns.longest() {
             let values = lines.index_select(&columns.places(column, x.device())?, 3)?;
             y = Some(match y {
-                Some(y) => y.maximum(&values)?,
+                // The first of equal values gets the gradient; candle's `maximum` shares it out.
+                Some(y) => values.gt(&y)?.where_cond(&values, &y)?,
                 None => values,
             });
         }

@@ -5,6 +5,7 @@ use std::ops::Range;
 use candle_core::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
+use crate::ops::conv2d::FARTHEST;
 use crate::{Error, Result};
 
 /// The windows of a pooling.
@@ -66,8 +67,9 @@ pub(super) struct Spans {
 impl Spans {
     /// `count` ranges that cover `size` places, i from ⌊i · size / count⌋ to ⌈(i + 1) · size / count⌉.
     pub(super) fn adaptive(name: &str, image: [usize; 2], counts: [usize; 2]) -> Result<[Self; 2]> {
-        if counts.contains(&0) {
-            return Err(Error::parameter(format!("size of {name}"), "at least 1", format!("{counts:?}")));
+        if counts.iter().any(|count| !(1..=FARTHEST).contains(count)) {
+            let expected = format!("1 to {FARTHEST}");
+            return Err(Error::parameter(format!("size of {name}"), expected, format!("{counts:?}")));
         }
         if image.contains(&0) {
             return Err(Error::shape(format!("input of {name}"), "[batch, channels, ≥ 1, ≥ 1]", &image));
