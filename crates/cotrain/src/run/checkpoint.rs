@@ -172,10 +172,14 @@ fn number(folder: &Path) -> Option<u64> {
     digits.bytes().all(|b| b.is_ascii_digit()).then(|| digits.parse().ok())?
 }
 
+/// What to do about a checkpoint that is spoiled.
+const ADVICE: &str = "delete its folder to go on from the checkpoint before it";
+
 fn load(folder: &Path) -> Result<Checkpoint> {
     let path = folder.join(VALUES);
     let text = fs::read(&path).map_err(|e| Error::io(&path, e))?;
-    let values: Values = serde_json::from_slice(&text).map_err(|e| Error::data(&path, "a saved state", e))?;
+    let spoiled = |e| Error::data(&path, "a saved state", format!("{e}; {ADVICE}"));
+    let values: Values = serde_json::from_slice(&text).map_err(spoiled)?;
     if values.format != FORMAT {
         return Err(Error::data(&path, format!("format {FORMAT}"), format!("format {}", values.format)));
     }
@@ -190,7 +194,7 @@ fn tensors(folder: &Path, name: &str, values: &Values) -> Result<Named<Tensor>> 
     let expected = values.sha256.get(name).cloned().unwrap_or_default();
     let found = hash(&bytes);
     if found != expected {
-        let found = format!("{found}; delete its folder to go on from the checkpoint before it");
+        let found = format!("{found}; {ADVICE}");
         return Err(Error::data(&path, format!("content with SHA-256 {expected}"), found));
     }
     let tensors = candle_core::safetensors::load_buffer(&bytes, &Device::Cpu)
