@@ -3,6 +3,8 @@
 // Each example uses its part of it.
 #![allow(dead_code)]
 
+mod gate;
+
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,6 +17,9 @@ use taskweave::cotrain::{Callback, Ensemble, History, StepReport, Term};
 use taskweave::data::{Mnist, Part, Sample, Transform};
 use taskweave::loss::metric::Classification;
 use taskweave::prelude::*;
+
+#[allow(unused_imports, reason = "each example uses its part")]
+pub use gate::{Gated, gated, kept_epochs};
 
 /// The digits, split once for all seeds: what is learned from comes first.
 pub struct Digits {
@@ -129,30 +134,6 @@ pub struct Outcome {
     pub curve: Vec<(f64, f64)>,
     /// What the gate saw, where there was one.
     pub gate: Option<Figure>,
-}
-
-/// Whether epochs that look worse are undone.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Gated {
-    No,
-    Yes,
-}
-
-impl Gated {
-    /// Every method without a gate, and where that is asked for with one too.
-    pub fn each(gate: bool) -> &'static [Self] {
-        if gate { &[Self::No, Self::Yes] } else { &[Self::No] }
-    }
-
-    /// A method's name in the table.
-    pub fn name(self, method: &str) -> String {
-        if self == Self::Yes { format!("{method}, gate") } else { method.into() }
-    }
-}
-
-/// How many epochs the networks have learned from in the end.
-pub fn kept_epochs(history: &History) -> usize {
-    history.returned_to.map_or(history.epochs.len(), |epoch| epoch as usize + 1)
 }
 
 /// The accuracy of some terms over a loader, in percent, their mean.

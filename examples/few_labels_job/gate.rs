@@ -3,13 +3,12 @@
 use std::sync::Arc;
 
 use taskweave::cotrain::Ensemble;
-use taskweave::cotrain::gate::{EpochGate, Judged, LeftOut};
-use taskweave::cotrain::learner::Answers;
-use taskweave::data::{SelectTasks, Subset};
+use taskweave::cotrain::gate::EpochGate;
+use taskweave::data::{LoaderBuilder, Subset};
 use taskweave::prelude::*;
 
 use super::{Job, PER_CLASS, Plan, judged};
-use crate::digits::Gated;
+use crate::digits::{Gated, gated};
 
 type Chosen = Subset<Arc<dyn Dataset>>;
 
@@ -23,20 +22,14 @@ pub fn learned(
     if job.gate == Gated::No {
         return Ok((Arc::new(known), None));
     }
-    let members: Vec<String> = judged(job.method).iter().map(|term| term.replace("class@", "")).collect();
-    let members: Vec<&str> = members.iter().map(String::as_str).collect();
     // A running mean learns what its student learns.
-    let terms = &["class@a", "class@b"][..members.len()];
-    let labels = LeftOut::new(known.clone(), "class", terms, PER_CLASS)?;
-    let seen =
-        |dataset: Arc<dyn Dataset>| Loader::builder(dataset).batch_size(500).transform(plan.size()).build();
-    let mut left_out = Named::default();
-    for (member, term) in members.iter().zip(terms) {
-        let own = Subset::new(known.clone(), labels.samples(term)?)?;
-        left_out.insert(*member, seen(Arc::new(own))?)?;
-    }
-    let images = seen(Arc::new(SelectTasks::new(others, &[])?))?;
-    let judged = Judged::new("class", &members, Answers::Classes(10));
-    let gate = EpochGate::unlabeled(ensemble, judged, images, left_out)?;
-    Ok((Arc::new(labels), Some(gate)))
+    let networks: &[(&str, &str)] = match judged(job.method).iter().map(String::as_str).collect::<Vec<_>>()[..]
+    {
+        ["class@mean"] => &[("mean", "class@a")],
+        ["class@a"] => &[("a", "class@a")],
+        _ => &[("a", "class@a"), ("b", "class@b")],
+    };
+    let seen = |loader: LoaderBuilder| loader.transform(plan.size());
+    let (labels, gate) = gated(ensemble, networks, (Arc::new(known), PER_CLASS), (Arc::new(others), &seen))?;
+    Ok((labels, Some(gate)))
 }

@@ -3,13 +3,11 @@
 use std::sync::Arc;
 
 use taskweave::cotrain::Ensemble;
-use taskweave::cotrain::gate::{EpochGate, Judged, LeftOut};
-use taskweave::cotrain::learner::Answers;
-use taskweave::data::{SelectTasks, Subset};
+use taskweave::cotrain::gate::EpochGate;
 use taskweave::prelude::*;
 
 use super::{Job, Parts};
-use crate::digits::Gated;
+use crate::digits::{Gated, gated};
 
 const FOLDS: usize = 10;
 
@@ -19,27 +17,12 @@ pub fn learned(
     parts: &Parts,
     ensemble: &Ensemble,
 ) -> Result<(Arc<dyn Dataset>, Option<EpochGate>)> {
+    let noisy: Arc<dyn Dataset> = parts.noisy.clone();
     if job.gate == Gated::No {
-        return Ok((parts.noisy.clone(), None));
+        return Ok((noisy, None));
     }
-    let (labels, gate) = gated(parts.noisy.clone(), ensemble)?;
-    Ok((Arc::new(labels), Some(gate)))
-}
-
-/// The labels that each network learns, and a gate that judges it by the others and by what the networks agree on.
-fn gated<D: Dataset + Clone + 'static>(labels: D, ensemble: &Ensemble) -> Result<(LeftOut<D>, EpochGate)> {
-    let members: Vec<&str> =
-        ["a", "b"].into_iter().filter(|name| ensemble.terms().contains(&format!("class@{name}"))).collect();
-    let terms: Vec<String> = members.iter().map(|name| format!("class@{name}")).collect();
-    let names: Vec<&str> = terms.iter().map(String::as_str).collect();
-    let learned = LeftOut::new(labels.clone(), "class", &names, FOLDS)?;
-    let mut left_out = Named::default();
-    for (member, term) in members.iter().zip(&terms) {
-        let own = Subset::new(labels.clone(), learned.samples(term)?)?;
-        left_out.insert(*member, Loader::builder(Arc::new(own)).batch_size(500).build()?)?;
-    }
-    let images = Arc::new(SelectTasks::new(labels, &[])?);
-    let images = Loader::builder(images).batch_size(500).build()?;
-    let judged = Judged::new("class", &members, Answers::Classes(10));
-    Ok((learned, EpochGate::unlabeled(ensemble, judged, images, left_out)?))
+    let mut networks = vec![("a", "class@a"), ("b", "class@b")];
+    networks.retain(|(_, term)| ensemble.terms().contains(term));
+    let (labels, gate) = gated(ensemble, &networks, (noisy.clone(), FOLDS), (noisy, &|loader| loader))?;
+    Ok((labels, Some(gate)))
 }

@@ -3,6 +3,7 @@
 use taskweave_kernels::{Named, Result};
 
 use super::estimate::{Estimate, mean_agreement};
+use super::folds::deal;
 use crate::cotraining::{Method, Room};
 use crate::learner::Matrix;
 
@@ -37,7 +38,8 @@ impl Evidence {
 
 /// The score on the given labels where every learner learns its last lesson without them and from the start, fold by fold.
 fn cross_validated(room: &mut Room<'_>, method: &dyn Method, folds: usize) -> Result<Estimate> {
-    let folds = deal(room, folds);
+    let labeled = room.pool.labeled().iter().map(|(sample, label)| (*sample, *label));
+    let folds = deal(labeled.collect(), folds);
     let mut said = Vec::new();
     let mut labels = Vec::new();
     for fold in folds.iter().filter(|fold| !fold.is_empty()) {
@@ -55,15 +57,4 @@ fn cross_validated(room: &mut Room<'_>, method: &dyn Method, folds: usize) -> Re
         labels.extend(fold.iter().filter_map(|sample| room.pool.labeled().get(sample)).copied());
     }
     Ok(Estimate::of(&Matrix::of_rows(&said)?, labels, room.pool.answers()))
-}
-
-/// The labeled samples in turn, class by class, so that every fold has its share of each.
-fn deal(room: &Room<'_>, folds: usize) -> Vec<Vec<usize>> {
-    let mut samples: Vec<(usize, f64)> = room.pool.labeled().iter().map(|(s, label)| (*s, *label)).collect();
-    samples.sort_by(|a, b| a.1.total_cmp(&b.1).then(a.0.cmp(&b.0)));
-    let mut dealt = vec![Vec::new(); folds];
-    for (place, (sample, _)) in samples.into_iter().enumerate() {
-        dealt[place % folds].push(sample);
-    }
-    dealt
 }

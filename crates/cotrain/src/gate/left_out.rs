@@ -3,6 +3,8 @@
 use taskweave_data::{Dataset, Sample, Spec};
 use taskweave_kernels::{Error, Result};
 
+use super::folds::deal;
+
 /// The labels of one task for several networks, each of which leaves out one fold of them and can be judged by it.
 ///
 /// Folds are dealt class by class, so that each has its share of every class; labels that are no classes are dealt in their order. The
@@ -51,14 +53,14 @@ impl<D: Dataset> LeftOut<D> {
         let labels = spec.targets.require("task", task)?.clone();
         spec.targets.remove(task);
         terms.iter().try_for_each(|term| spec.targets.insert(*term, labels.clone()))?;
-        let fold = deal(&dataset, task, folds)?;
-        let labeled = fold.iter().flatten().count();
-        if labeled < folds {
-            return Err(Error::parameter(
-                "labels to be dealt into folds",
-                format!("at least {folds}"),
-                labeled,
-            ));
+        let labeled = labeled(&dataset, task)?;
+        if labeled.len() < folds {
+            let expected = format!("at least {folds}");
+            return Err(Error::parameter("labels to be dealt into folds", expected, labeled.len()));
+        }
+        let mut fold = vec![None; dataset.len()];
+        for (number, samples) in deal(labeled, folds).into_iter().enumerate() {
+            samples.into_iter().for_each(|sample| fold[sample] = Some(number));
         }
         let terms = terms.iter().map(|term| term.to_string()).collect();
         Ok(Self { dataset, task: task.into(), terms, fold, folds, spec })
@@ -99,17 +101,14 @@ impl<D: Dataset> Dataset for LeftOut<D> {
     }
 }
 
-/// The fold of each sample that has a label.
-fn deal(dataset: &impl Dataset, task: &str, folds: usize) -> Result<Vec<Option<usize>>> {
+/// The samples that have a label, each with its class, or 0 where labels are no classes.
+fn labeled(dataset: &impl Dataset, task: &str) -> Result<Vec<(usize, f64)>> {
     let mut labeled = Vec::new();
     for index in 0..dataset.len() {
         let sample = dataset.get(index)?;
         if let Some(label) = sample.targets.get(task).filter(|label| label.weight() > 0.0) {
-            labeled.push((label.value().to_scalar::<u32>().unwrap_or(0), index));
+            labeled.push((index, f64::from(label.value().to_scalar::<u32>().unwrap_or(0))));
         }
     }
-    labeled.sort_unstable();
-    let mut fold = vec![None; dataset.len()];
-    labeled.iter().enumerate().for_each(|(place, (_, index))| fold[*index] = Some(place % folds));
-    Ok(fold)
+    Ok(labeled)
 }

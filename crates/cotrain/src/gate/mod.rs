@@ -24,6 +24,7 @@
 mod epochs;
 mod estimate;
 mod evidence;
+mod folds;
 mod judge;
 mod left_out;
 

@@ -5,24 +5,12 @@ use std::sync::Arc;
 use taskweave_cotrain::gate::{EpochGate, Judged, LeftOut, Verdict};
 use taskweave_cotrain::learner::Answers;
 use taskweave_cotrain::report::Report;
-use taskweave_cotrain::{Callback, Checkpoints, EarlyStopping, Ensemble, History, Step, StepReport};
-use taskweave_data::{Dataset, Label, Loader, Memory, Sample, SelectTasks, Spec, Subset, Transform};
-use taskweave_kernels::{Error, Named, Result, Rng};
+use taskweave_cotrain::{Checkpoints, EarlyStopping, Ensemble, History, Step};
+use taskweave_data::{Dataset, Label, Loader, Memory, Sample, SelectTasks, Spec, Subset};
+use taskweave_kernels::{Error, Named, Result};
 
 use crate::class::{bits, clouds, ensemble, method_of, step, trained, trainer};
-use crate::{TWO, rows};
-
-/// Turns every point to the other side, so that what is learned looks worse and worse.
-struct Mirror;
-
-impl Transform for Mirror {
-    fn apply(&self, mut sample: Sample, _: &mut Rng) -> Result<Sample> {
-        for input in sample.inputs.values_mut() {
-            *input = input.neg()?;
-        }
-        Ok(sample)
-    }
-}
+use crate::{Kill, Mirror, TWO, rows};
 
 fn three(members: &[&str]) -> Judged {
     Judged::new("class", members, Answers::Classes(3))
@@ -161,18 +149,6 @@ fn of_several_networks_validation_labels_judge_the_mean_of_the_probabilities() {
     let right = known.iter().filter(|&&i| said[i] == labels[i]).count();
     let score = history.epochs[0].decision.as_ref().unwrap().score;
     assert_eq!(score, right as f64 / known.len() as f64);
-}
-
-/// Ends a training where a kill would.
-struct Kill(u64);
-
-impl Callback for Kill {
-    fn on_step(&mut self, report: &StepReport) -> Result<()> {
-        match report.step == self.0 {
-            true => Err(Error::parameter("life", "longer", report.step)),
-            false => Ok(()),
-        }
-    }
 }
 
 #[test]

@@ -9,9 +9,10 @@ mod promises;
 mod refused;
 
 use class::{clouds, unlabeled};
-use taskweave_cotrain::Ensemble;
 use taskweave_cotrain::teaching::TaughtBatch;
-use taskweave_data::{Batch, Loader};
+use taskweave_cotrain::{Callback, Ensemble, StepReport};
+use taskweave_data::{Batch, Loader, Sample, Transform};
+use taskweave_kernels::{Error, Result, Rng};
 
 const TWO: &str = r#""members": ["a", "b"]"#;
 const VIEWS: &str = r#""weak": [["x", "weak"]], "strong": [["x", "strong"]]"#;
@@ -48,4 +49,28 @@ fn batch(ensemble: &Ensemble, number: usize) -> Batch {
 fn taught(ensemble: &Ensemble, step: u64) -> TaughtBatch {
     let beside = unlabeled().epoch(0).next().unwrap().unwrap();
     TaughtBatch::new(batch(ensemble, 0), Some(beside), step).unwrap()
+}
+
+/// Ends a training where a kill would.
+struct Kill(u64);
+
+impl Callback for Kill {
+    fn on_step(&mut self, report: &StepReport) -> Result<()> {
+        match report.step == self.0 {
+            true => Err(Error::parameter("life", "longer", report.step)),
+            false => Ok(()),
+        }
+    }
+}
+
+/// Turns every point to the other side, so that what is learned looks worse and worse.
+struct Mirror;
+
+impl Transform for Mirror {
+    fn apply(&self, mut sample: Sample, _: &mut Rng) -> Result<Sample> {
+        for input in sample.inputs.values_mut() {
+            *input = input.neg()?;
+        }
+        Ok(sample)
+    }
 }

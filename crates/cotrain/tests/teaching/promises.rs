@@ -1,26 +1,14 @@
 //! What every method promises: it resumes and repeats itself, and without its own term it is supervised training.
 
 use taskweave_cotrain::teaching::TeachingConfig;
-use taskweave_cotrain::{Callback, Checkpoints, EarlyStopping, Ensemble, StepReport};
-use taskweave_data::{Compose, Loader, Sample, Transform};
-use taskweave_kernels::{Error, Named, Result, Rng};
+use taskweave_cotrain::{Checkpoints, EarlyStopping, Ensemble};
+use taskweave_data::{Compose, Loader};
+use taskweave_kernels::Named;
 use taskweave_loss::Metric;
 use taskweave_loss::metric::Classification;
 
 use crate::class::{bits, clouds, ensemble, method_of, step, trained, trainer};
-use crate::{TWO, VIEWS, rows};
-
-/// Ends a training where a kill would.
-struct Kill(u64);
-
-impl Callback for Kill {
-    fn on_step(&mut self, report: &StepReport) -> Result<()> {
-        match report.step == self.0 {
-            true => Err(Error::parameter("life", "longer", report.step)),
-            false => Ok(()),
-        }
-    }
-}
+use crate::{Kill, Mirror, TWO, VIEWS, rows};
 
 #[test]
 fn every_method_resumes_in_the_middle_of_an_epoch_bit_for_bit() {
@@ -66,18 +54,6 @@ fn turns_resume_in_the_middle_of_a_turn() {
     assert!(done && !train(Some(folder.path()), 5).1);
     assert_eq!(train(Some(folder.path()), 99), (whole.clone(), true));
     assert_ne!(whole, bits(&trained(&mutual, 3), None));
-}
-
-/// Turns every point to the other side, so that what is learned looks worse and worse.
-struct Mirror;
-
-impl Transform for Mirror {
-    fn apply(&self, mut sample: Sample, _: &mut Rng) -> Result<Sample> {
-        for input in sample.inputs.values_mut() {
-            *input = input.neg()?;
-        }
-        Ok(sample)
-    }
 }
 
 #[test]

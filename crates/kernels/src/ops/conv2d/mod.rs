@@ -85,7 +85,7 @@ impl Default for Conv2d {
 pub fn conv2d(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, config: Conv2d) -> Result<Tensor> {
     let plan = Plan::new(x, weight, bias, config)?;
     if !host::applies(x) {
-        return composed(x, weight, bias, (config, plan));
+        return composed(x, weight, bias, plan);
     }
     let bias = match bias {
         Some(bias) => bias.contiguous()?,
