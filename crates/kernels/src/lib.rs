@@ -37,6 +37,7 @@ mod target;
 
 pub use error::{Error, Result};
 pub use named::Named;
+pub use ops::finite::finite;
 pub use ops::fresh::chunks_with;
 pub use param::{Kind, Owner, Param};
 pub use rng::Rng;

@@ -8,7 +8,6 @@ use candle_core::{CpuStorage, DType, Device, InplaceOp1, Layout, Result, Storage
 
 /// The number types that the CPU kernels are written for.
 pub(crate) trait Real: WithDType + Default {
-    fn is_finite(self) -> bool;
     fn is_nan(self) -> bool;
     fn slice_mut(storage: &mut CpuStorage) -> Option<&mut [Self]>;
     /// The values where they are f32.
@@ -30,10 +29,6 @@ impl Real for f32 {
         Some(place)
     }
 
-    fn is_finite(self) -> bool {
-        self.is_finite()
-    }
-
     fn is_nan(self) -> bool {
         self.is_nan()
     }
@@ -50,10 +45,6 @@ impl Real for f64 {
 
     fn singles_mut(_: *mut Self) -> Option<*mut f32> {
         None
-    }
-
-    fn is_finite(self) -> bool {
-        self.is_finite()
     }
 
     fn is_nan(self) -> bool {

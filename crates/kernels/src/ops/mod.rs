@@ -55,7 +55,7 @@ mod depthwise;
 mod dropout;
 mod embedding;
 mod experts;
-mod finite;
+pub(crate) mod finite;
 pub(crate) mod fresh;
 mod gradient;
 mod group_norm;

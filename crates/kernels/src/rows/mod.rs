@@ -6,7 +6,7 @@
 //! | file | what |
 //! | --- | --- |
 //! | `plain` | products in loops for any processor |
-//! | `tiles` | the same of f32 rows, for processors with AVX-512 |
+//! | `tiles` | the same of f32 rows, for processors with AVX2 or AVX-512 |
 //! | `sum` | weighted sums |
 
 mod plain;
@@ -104,9 +104,23 @@ fn on_host(rows: &[Gradient]) -> Result<(Vec<Tensor>, DType)> {
 fn squares<T: Real>(rows: &[&[T]]) -> Vec<f64> {
     #[cfg(target_arch = "x86_64")]
     if let Some(rows) = tiles::singles(rows) {
-        return summed(&rows, |piece, sums| tiles::add_products(&rows, piece, sums));
+        if let Some(tiles) = tiles::Avx512::at_hand() {
+            return tiled(tiles, &rows);
+        }
+        if let Some(tiles) = tiles::Avx2::at_hand() {
+            return tiled(tiles, &rows);
+        }
     }
     upper_products(rows, rows)
+}
+
+/// The same of f32 rows by instructions that the processor has.
+#[cfg(target_arch = "x86_64")]
+fn tiled(tiles: impl tiles::Tiles, rows: &[&[f32]]) -> Vec<f64> {
+    summed(rows, |piece, sums| {
+        let rows: Vec<&[f32]> = rows.iter().map(|row| &row[piece.clone()]).collect();
+        tiles::add_products(tiles, &rows, sums);
+    })
 }
 
 /// The products ⟨aᵢ, bⱼ⟩ for i ≤ j.
@@ -192,22 +206,29 @@ mod tests {
         }
     }
 
+    #[cfg(target_arch = "x86_64")]
     fn waves(count: usize, length: usize) -> Vec<Vec<f32>> {
         let row = |i: usize| (0..length).map(|k| ((k * k + 31 * i) as f32 * 0.37).sin()).collect();
         (0..count).map(row).collect()
     }
 
     #[test]
+    #[cfg(target_arch = "x86_64")]
     fn tiles_in_registers_change_no_bit() {
         let sizes =
             [(1, 5), (2, 4096), (3, 9001), (4, 8), (5, 12_300), (6, 4105), (7, 4095), (8, 100), (13, 4103)];
         for (count, length) in sizes {
             let rows = waves(count, length);
             let rows: Vec<&[f32]> = rows.iter().map(Vec::as_slice).collect();
-            #[cfg(target_arch = "x86_64")]
-            assert_eq!(tiles::singles(&rows).is_some(), is_x86_feature_detected!("avx512f"));
-            let found = [squares(&rows), upper_products(&rows, &rows)].map(|found| symmetric(found, count));
-            assert_eq!(found[0], found[1], "{count} rows of {length}");
+            let plain = upper_products(&rows, &rows);
+            let avx2 = tiles::Avx2::at_hand().map(|tiles| tiled(tiles, &rows));
+            let avx512 = tiles::Avx512::at_hand().map(|tiles| tiled(tiles, &rows));
+            assert_eq!(avx2.is_some(), is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"));
+            assert_eq!(avx512.is_some(), is_x86_feature_detected!("avx512f"));
+            for found in avx2.into_iter().chain(avx512).chain([squares(&rows)]) {
+                let found = [found, plain.clone()].map(|products| symmetric(products, count));
+                assert_eq!(found[0], found[1], "{count} rows of {length}");
+            }
         }
     }
 }

@@ -94,9 +94,10 @@ impl Aggregator for DbMtl {
         seen.tasks.require("Jacobian", jacobian.rows().names())?;
         let keep = self.beta / ((seen.steps + 1) as f64).powf(self.sigma);
         let take: Vec<f64> = slopes.into_iter().map(|slope| (1.0 - keep) * slope).collect();
-        let m = tracked(&self.memory, jacobian, (keep, &take))?;
+        let (m, squares) = tracked(&self.memory, jacobian, (keep, &take))?;
+        let lengths: Vec<f64> = squares.iter().map(|squares| squares[1].sqrt()).collect();
         let of_m = in_place_of(jacobian, &m)?;
-        let gradient = as_gradient(of_m.combined(&longest(&of_m.norms()?))?, jacobian)?;
+        let gradient = as_gradient(of_m.combined(&longest(&lengths))?, jacobian)?;
         self.memory.put(m)?;
         seen.steps += 1;
         self.seen = seen;

@@ -11,15 +11,13 @@
 //! Reference: He et al., "Robust Multi-Task Learning with Excess Risks", ICML 2024, algorithm 1,
 //! <https://openreview.net/forum?id=JzWFmMySpn>.
 
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use taskweave_kernels::autograd::Gradient;
-use taskweave_kernels::{Error, Named, Result, State, Stateful};
+use taskweave_kernels::{Error, Result, State, Stateful};
 
 use super::{
     Aggregated, Aggregator,
-    memory::Memory,
-    pieces::{Number, Pass, Piece, rows, run},
+    memory::{Memory, moved},
+    pieces::{Number, Pass, Piece},
 };
 use crate::{Jacobian, known_tasks::KnownTasks, parameter};
 
@@ -114,24 +112,13 @@ impl Aggregator for ExcessMtl {
             let expected = format!("[{}, …] as before", seen.scale.len());
             return Err(Error::shape("Jacobian", expected, &[size]));
         }
-        let (kept, rows) = (self.memory.rows(jacobian)?, rows(jacobian));
-        let moved: Vec<_> = kept.par_iter().zip(rows).map(|(kept, row)| squares(kept, row)).collect();
-        let (squares, excess): (Vec<_>, Vec<f64>) =
-            moved.into_iter().collect::<Result<Vec<_>>>()?.into_iter().unzip();
+        let (squares, excess) = moved(&self.memory, jacobian, "squared gradient", |_| Squares)?;
+        let excess = excess.concat();
         let weights = self.weights(&mut seen, &excess);
         let gradient = jacobian.combined(&weights)?;
         self.memory.put(squares)?;
         self.seen = seen;
         Ok(Aggregated { gradient, weights: Some(weights) })
-    }
-}
-
-/// What is remembered of a task from now on, and its E.
-fn squares(kept: &Named<Gradient>, (task, row): (&str, &Named<Gradient>)) -> Result<(Named<Gradient>, f64)> {
-    let (squares, excess) = run(&[(task, kept), (task, row)], &Squares)?;
-    match excess.first().copied().unwrap_or(0.0) {
-        excess if excess.is_finite() => Ok((squares, excess)),
-        _ => Err(Error::non_finite("squared gradient", task)),
     }
 }
 
@@ -143,6 +130,7 @@ const SIDE: usize = 16;
 
 impl Pass for Squares {
     const WRITES: bool = true;
+    const SUMS: usize = 1;
 
     #[inline(always)]
     fn piece<T: Number>(&self, piece: Piece<'_, T>) -> Vec<f64> {

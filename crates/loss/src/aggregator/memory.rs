@@ -8,8 +8,9 @@ use rayon::prelude::*;
 use serde::{Serialize, de::DeserializeOwned};
 use taskweave_kernels::autograd::Gradient;
 use taskweave_kernels::optim::IntoGradient;
-use taskweave_kernels::{Error, Named, Result, State, weighted_sum};
+use taskweave_kernels::{Error, Named, Result, State};
 
+use super::pieces::{Number, Pass, Piece, rows, run};
 use crate::Jacobian;
 
 /// One row of numbers per task, block by block.
@@ -110,22 +111,70 @@ fn fitting(kept: &Gradient, name: &str, like: &Gradient) -> Result<Gradient> {
     Ok(kept.values().to_device(like.values().device())?.into())
 }
 
-/// keep · mᵢ + takeᵢ · gᵢ of what is remembered and the gradients.
-pub(super) fn tracked(
+/// What a pass makes of the memory and the gradient of a task, in the place of that memory, and the sums of its numbers.
+pub(super) type Moved = (Vec<Named<Gradient>>, Vec<Vec<f64>>);
+
+/// Every task's row m of the memory and row g of the gradients, through the pass of that task, which writes the row to be
+/// remembered.
+///
+/// # Errors
+/// Those of [`Memory::rows`], and [`Error::NonFinite`] with the task whose row holds a NaN or an infinity, or of which `summed`
+/// is none that is finite.
+pub(super) fn moved<P: Pass>(
     memory: &Memory,
     jacobian: &Jacobian,
-    (keep, take): (f64, &[f64]),
-) -> Result<Vec<Named<Gradient>>> {
-    let gradients: Vec<&Named<Gradient>> = jacobian.rows().values().collect();
-    let row = |((kept, row), take): ((&Named<Gradient>, &Named<Gradient>), &f64)| {
-        kept.try_map(|name, m| {
-            let g = row.require("block", name)?.clone().into_dense()?.to_dtype(m.values().dtype())?;
-            weighted_sum(&[m.clone(), g.into()], &[keep, *take])
-        })
+    summed: &str,
+    pass: impl Fn(usize) -> P + Sync,
+) -> Result<Moved> {
+    let (kept, gradients) = (memory.rows(jacobian)?, rows(jacobian));
+    let row = |i: usize| {
+        let (task, row) = gradients[i];
+        let (row, sums) = run(&[(task, &kept[i]), (task, row)], &pass(i))?;
+        match sums.iter().all(|sum| sum.is_finite()) {
+            true => Ok((row, sums)),
+            false => Err(Error::non_finite(summed, task)),
+        }
     };
     // Tasks side by side: a thread that is done with one need not wait for the others.
-    let rows: Vec<_> = memory.rows(jacobian)?.par_iter().zip(gradients).zip(take).map(row).collect();
-    rows.into_iter().collect()
+    let moved: Vec<Result<_>> = (0..gradients.len()).into_par_iter().map(row).collect();
+    Ok(moved.into_iter().collect::<Result<Vec<_>>>()?.into_iter().unzip())
+}
+
+/// keep · mᵢ + takeᵢ · gᵢ of what is remembered and the gradients, and of each task ‖gᵢ‖² and the square of the norm of what
+/// that makes.
+pub(super) fn tracked(memory: &Memory, jacobian: &Jacobian, (keep, take): (f64, &[f64])) -> Result<Moved> {
+    moved(memory, jacobian, "gradient", |i| Track { keep, take: take[i] })
+}
+
+/// keep · m + take · g of a row m and a row g; the sums are ‖g‖² and the square of the norm of what it writes.
+struct Track {
+    keep: f64,
+    take: f64,
+}
+
+/// Squares that are summed side by side.
+const SIDE: usize = 8;
+
+impl Pass for Track {
+    const WRITES: bool = true;
+    const SUMS: usize = 2;
+
+    #[inline(always)]
+    fn piece<T: Number>(&self, piece: Piece<'_, T>) -> Vec<f64> {
+        let (keep, take) = (T::from_f64(self.keep), T::from_f64(self.take));
+        let (m, g) = (piece.rows[0], piece.rows[1]);
+        let values = m.iter().zip(g).map(|(m, g)| keep * *m + take * *g);
+        piece.out.iter_mut().zip(values).for_each(|(out, value)| *out = value);
+        vec![squares(g), squares(piece.out)]
+    }
+}
+
+#[inline(always)]
+fn squares<T: Number>(row: &[T]) -> f64 {
+    let ((chunks, rest), mut lanes) = (row.as_chunks::<SIDE>(), [0.0; SIDE]);
+    let square = |x: T| x.to_f64() * x.to_f64();
+    chunks.iter().for_each(|x| (0..SIDE).for_each(|k| lanes[k] += square(x[k])));
+    rest.iter().map(|x| square(*x)).sum::<f64>() + lanes.iter().sum::<f64>()
 }
 
 /// Rows in the place of a Jacobian's.

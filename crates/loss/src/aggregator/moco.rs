@@ -16,7 +16,6 @@ use taskweave_kernels::{Error, Result, State, Stateful};
 use super::{
     Aggregated, Aggregator,
     memory::{Memory, as_gradient, in_place_of, tracked},
-    pieces::{Check, rows, run},
 };
 use crate::{Jacobian, known_tasks::KnownTasks, parameter, simplex_projection};
 
@@ -80,11 +79,7 @@ impl Aggregator for MoCo {
         let t = (seen.steps + 1) as f64;
         let beta = fields.beta / t.powf(fields.beta_sigma);
         let gamma = fields.gamma / t.powf(fields.gamma_sigma);
-        if beta == 0.0 {
-            // The gradients are not read then.
-            run(&rows(jacobian), &Check)?;
-        }
-        let y = tracked(&self.memory, jacobian, (1.0 - beta, &vec![beta; size]))?;
+        let (y, _) = tracked(&self.memory, jacobian, (1.0 - beta, &vec![beta; size]))?;
         let of_y = in_place_of(jacobian, &y)?;
         if size > 0 {
             let slopes = times(of_y.gramian()?.values(), &seen.weights);

@@ -7,7 +7,7 @@
 use candle_core::{DType, Device, Storage, Tensor, WithDType};
 use rayon::prelude::*;
 use taskweave_kernels::autograd::Gradient;
-use taskweave_kernels::{Error, Named, Result, chunks_with, wide};
+use taskweave_kernels::{Error, Named, Result, chunks_with, finite, wide};
 
 use crate::Jacobian;
 
@@ -16,7 +16,6 @@ pub(super) const PIECE: usize = 4096;
 
 /// The numbers that gradients are made of.
 pub(super) trait Number: WithDType + Default {
-    fn is_finite(self) -> bool;
     fn absolute(self) -> Self;
     fn root(self) -> Self;
 }
@@ -24,11 +23,6 @@ pub(super) trait Number: WithDType + Default {
 macro_rules! number {
     ($real:ty) => {
         impl Number for $real {
-            #[inline(always)]
-            fn is_finite(self) -> bool {
-                self.is_finite()
-            }
-
             #[inline(always)]
             fn absolute(self) -> Self {
                 self.abs()
@@ -58,8 +52,10 @@ pub(super) struct Piece<'a, T> {
 pub(super) trait Pass: Sync {
     /// Whether it writes a gradient.
     const WRITES: bool;
+    /// How many numbers it gives that are summed over all pieces.
+    const SUMS: usize = 0;
 
-    /// Does it; returns numbers that are summed over all pieces. To be inlined, so that it takes the widest vectors.
+    /// Does it; returns these numbers. To be inlined, so that it takes the widest vectors.
     fn piece<T: Number>(&self, piece: Piece<'_, T>) -> Vec<f64>;
 }
 
@@ -85,11 +81,11 @@ pub(super) fn rows(jacobian: &Jacobian) -> Vec<(&str, &Named<Gradient>)> {
 ///
 /// # Errors
 /// [`Error::NonFinite`] with the task whose row holds a NaN or an infinity.
-pub(super) fn run(
+pub(super) fn run<P: Pass>(
     rows: &[(&str, &Named<Gradient>)],
-    pass: &impl Pass,
+    pass: &P,
 ) -> Result<(Named<Gradient>, Vec<f64>)> {
-    let (mut gradient, mut sums) = (Named::default(), Vec::new());
+    let (mut gradient, mut sums) = (Named::default(), vec![0.0; P::SUMS]);
     let Some((_, first)) = rows.first() else { return Ok((gradient, sums)) };
     for (at, (name, like)) in first.iter().enumerate() {
         let host = on_host(rows, name)?;
@@ -102,7 +98,6 @@ pub(super) fn run(
             let task = rows.get(bad).map_or("", |(task, _)| task);
             Error::non_finite("gradient", task)
         })?;
-        sums.resize(sums.len().max(more.len()), 0.0);
         sums.iter_mut().zip(more).for_each(|(sum, more)| *sum += more);
         if let Some(values) = values {
             let (shape, like) = (like.shape(), like.values());
@@ -146,14 +141,14 @@ fn block<P: Pass, T: Number>(at: u64, rows: &[Tensor], pass: &P) -> Result<Found
     Ok(match sums.into_iter().collect::<Result<Vec<_>, usize>>() {
         Ok(parts) => {
             let values = P::WRITES.then(|| Tensor::from_vec(out, count, &Device::Cpu));
-            Ok((values.transpose()?, total(&parts)))
+            Ok((values.transpose()?, total::<P>(&parts)))
         }
         Err(bad) => Err(bad),
     })
 }
 
-fn total(parts: &[Vec<f64>]) -> Vec<f64> {
-    let mut sums = vec![0.0; parts.first().map_or(0, Vec::len)];
+fn total<P: Pass>(parts: &[Vec<f64>]) -> Vec<f64> {
+    let mut sums = vec![0.0; P::SUMS];
     parts.iter().for_each(|part| sums.iter_mut().zip(part).for_each(|(sum, more)| *sum += more));
     sums
 }
@@ -179,9 +174,4 @@ impl<P: Pass, T: Number> Part<'_, P, T> {
             },
         )
     }
-}
-
-#[inline(always)]
-fn finite<T: Number>(row: &[T]) -> bool {
-    row.iter().fold(true, |all, value| all & value.is_finite())
 }

@@ -65,13 +65,14 @@ impl Aggregator for SamGs {
     }
 
     fn aggregate(&mut self, jacobian: &Jacobian) -> Result<Aggregated> {
-        let (size, norms, mut seen) = (jacobian.rows().len(), jacobian.norms()?, self.seen.clone());
+        let (size, mut seen) = (jacobian.rows().len(), self.seen.clone());
         seen.tasks.require("Jacobian", jacobian.rows().names())?;
         let Fields { beta1, beta2, gamma } = self.fields;
+        let (m, squares) = tracked(&self.memory, jacobian, (beta1, &vec![1.0 - beta1; size]))?;
+        let norms: Vec<f64> = squares.iter().map(|squares| squares[0].sqrt()).collect();
         let similarities = similarities(&norms);
         let mean = similarities.iter().sum::<f64>() / similarities.len().max(1) as f64;
         let apart = if similarities.is_empty() { 0.0 } else { 1.0 - mean };
-        let m = tracked(&self.memory, jacobian, (beta1, &vec![1.0 - beta1; size]))?;
         seen.steps += 1;
         seen.dissimilarity = beta2 * seen.dissimilarity + (1.0 - beta2) * apart * apart + 1e-8;
         let made = if similarities.iter().any(|similarity| *similarity < gamma) {

@@ -87,7 +87,10 @@ impl Pass for Middle {
             for &(i, j) in &self.network {
                 let (head, tail) = values.split_at_mut(j);
                 for (a, b) in head[i].iter_mut().zip(&mut tail[0]) {
-                    (*a, *b) = if *b < *a { (*b, *a) } else { (*a, *b) };
+                    // One choice for each place: a branch for both would write to some places only, which is slow.
+                    let low = if *b < *a { *b } else { *a };
+                    let high = if *b < *a { *a } else { *b };
+                    (*a, *b) = (low, high);
                 }
             }
             let mut sums = [0.0; SIDE];
