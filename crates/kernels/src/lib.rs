@@ -38,7 +38,7 @@ mod target;
 pub use error::{Error, Result};
 pub use named::Named;
 pub use ops::finite::finite;
-pub use ops::fresh::chunks_with;
+pub use ops::fresh::fresh_beside;
 pub use param::{Kind, Owner, Param};
 pub use rng::Rng;
 pub use rows::{inner_products, weighted_sum};

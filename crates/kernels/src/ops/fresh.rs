@@ -14,14 +14,38 @@ pub(crate) fn fresh<T: Real>(len: usize, chunk: usize, f: impl Fn(usize, &mut [T
     fresh_beside(len, chunk, f).0
 }
 
-/// The same, and what `f` gives for each chunk besides, in their order.
-pub(super) fn fresh_beside<T: Real, R: Send>(
+/// A vector of `len` values that `f(start, values)` computes in parallel on rayon's current pool, `chunk` at a time from place
+/// `start` on, and what it gives for each chunk besides, in their order.
+///
+/// Every chunk is made of [`Default`] values when `f` gets it, and is so only just: what is written over it is still in the
+/// cache, and memory is taken by the thread that writes it. A `chunk` of 0 is one of 1.
+///
+/// # Example
+/// ```
+/// use taskweave_kernels::fresh_beside;
+/// let (values, sums) = fresh_beside(5, 2, |start, values: &mut [f32]| {
+///     values.iter_mut().enumerate().for_each(|(i, value)| *value = (start + i) as f32);
+///     values.iter().sum::<f32>()
+/// });
+/// assert_eq!(values, [0.0, 1.0, 2.0, 3.0, 4.0]);
+/// assert_eq!(sums, [1.0, 5.0, 4.0]);
+/// ```
+pub fn fresh_beside<T: Copy + Default + Send, R: Send>(
     len: usize,
     chunk: usize,
     f: impl Fn(usize, &mut [T]) -> R + Sync,
 ) -> (Vec<T>, Vec<R>) {
-    let chunks = len.div_ceil(chunk.max(1));
-    chunks_with(len, chunk, vec![(); chunks], |start, values, ()| f(start, values))
+    let (mut values, chunk) = (Vec::with_capacity(len), chunk.max(1));
+    let place = &mut values.spare_capacity_mut()[..len];
+    let one = |(i, part): (usize, &mut [MaybeUninit<T>])| f(i * chunk, zeroed(part));
+    let beside = match len.div_ceil(chunk) {
+        // A thread of the pool would take longer to wake up than the work takes.
+        0 | 1 => place.chunks_mut(chunk).enumerate().map(one).collect(),
+        _ => place.par_chunks_mut(chunk).enumerate().map(one).collect(),
+    };
+    // SAFETY: the chunks cover the first `len` values, and `zeroed` has written each of them.
+    unsafe { values.set_len(len) };
+    (values, beside)
 }
 
 /// Numbers of which a thread has gone through all before one that sleeps is awake.
@@ -47,48 +71,6 @@ pub(crate) fn fresh_light<T: Real>(
     let chunk = chunk.max(1);
     values.chunks_mut(chunk).enumerate().for_each(|(i, values)| f(i * chunk, values));
     values
-}
-
-/// A vector of `len` values that `f(start, values, own)` computes in parallel on rayon's current pool, `chunk` at a time from
-/// place `start` on, and what it gives for each chunk besides, in their order.
-///
-/// Every chunk is made of [`Default`] values when `f` gets it, and is so only just: what is written over it is still in the
-/// cache, and memory is taken by the thread that writes it. `own` has something for each chunk to work with. A `chunk` of 0
-/// is one of 1.
-///
-/// # Panics
-/// Where `own` has not one value for each chunk.
-///
-/// # Example
-/// ```
-/// use taskweave_kernels::chunks_with;
-/// let (values, sums) = chunks_with(5, 2, vec![10.0, 20.0, 30.0], |start, values: &mut [f32], own| {
-///     values.iter_mut().enumerate().for_each(|(i, value)| *value = own + (start + i) as f32);
-///     values.iter().sum::<f32>()
-/// });
-/// assert_eq!(values, [10.0, 11.0, 22.0, 23.0, 34.0]);
-/// assert_eq!(sums, [21.0, 45.0, 34.0]);
-/// ```
-pub fn chunks_with<T: Copy + Default + Send, C: Send, R: Send>(
-    len: usize,
-    chunk: usize,
-    own: Vec<C>,
-    f: impl Fn(usize, &mut [T], C) -> R + Sync,
-) -> (Vec<T>, Vec<R>) {
-    let (mut values, chunk) = (Vec::with_capacity(len), chunk.max(1));
-    assert_eq!(own.len(), len.div_ceil(chunk), "one value for each chunk");
-    let place = &mut values.spare_capacity_mut()[..len];
-    let beside = match own.len() {
-        // A thread of the pool would take longer to wake up than the work takes.
-        0 | 1 => own.into_iter().map(|own| f(0, zeroed(place), own)).collect(),
-        _ => {
-            let parts = place.par_chunks_mut(chunk).zip(own).enumerate();
-            parts.map(|(i, (part, own))| f(i * chunk, zeroed(part), own)).collect()
-        }
-    };
-    // SAFETY: the chunks cover the first `len` values, and `zeroed` has written each of them.
-    unsafe { values.set_len(len) };
-    (values, beside)
 }
 
 fn zeroed<T: Copy + Default>(part: &mut [MaybeUninit<T>]) -> &mut [T] {

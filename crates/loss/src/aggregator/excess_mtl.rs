@@ -17,7 +17,7 @@ use taskweave_kernels::{Error, Result, State, Stateful};
 use super::{
     Aggregated, Aggregator,
     memory::{Memory, moved},
-    pieces::{Number, Pass, Piece},
+    pieces::{Number, Pass, Piece, Sums},
 };
 use crate::{Jacobian, known_tasks::KnownTasks, parameter};
 
@@ -113,7 +113,7 @@ impl Aggregator for ExcessMtl {
             return Err(Error::shape("Jacobian", expected, &[size]));
         }
         let (squares, excess) = moved(&self.memory, jacobian, "squared gradient", |_| Squares)?;
-        let excess = excess.concat();
+        let excess: Vec<f64> = excess.into_iter().map(|[excess, _]| excess).collect();
         let weights = self.weights(&mut seen, &excess);
         let gradient = jacobian.combined(&weights)?;
         self.memory.put(squares)?;
@@ -122,7 +122,7 @@ impl Aggregator for ExcessMtl {
     }
 }
 
-/// s + g² of a row s and a row g; the sum is E.
+/// s + g² of a row s and a row g; the first sum is E, and not finite where g is not.
 struct Squares;
 
 /// Numbers that are divided side by side.
@@ -130,10 +130,11 @@ const SIDE: usize = 16;
 
 impl Pass for Squares {
     const WRITES: bool = true;
-    const SUMS: usize = 1;
+    const CHECKS: bool = false;
+    const PIECE: usize = 1024;
 
     #[inline(always)]
-    fn piece<T: Number>(&self, piece: Piece<'_, T>) -> Vec<f64> {
+    fn piece<T: Number>(&self, piece: Piece<'_, T>) -> Sums {
         let (epsilon, mut lanes, mut rest) = (T::from_f64(1e-7), [T::zero(); SIDE], 0.0);
         let ([s, g], out) = ([piece.rows[0], piece.rows[1]].map(|row| row.as_chunks::<SIDE>()), piece.out);
         let out = out.as_chunks_mut::<SIDE>();
@@ -149,7 +150,7 @@ impl Pass for Squares {
             rest += (*g * *g / (*out + epsilon).root()).to_f64();
         }
         let sum = lanes.iter().fold(rest, |sum, lane| sum + lane.to_f64());
-        vec![sum]
+        [sum, 0.0]
     }
 }
 

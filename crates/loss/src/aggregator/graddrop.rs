@@ -24,7 +24,7 @@ use taskweave_kernels::{Error, Named, Result, Rng, State, Stateful};
 
 use super::{
     Aggregated, Aggregator,
-    pieces::{Check, Number, Pass, Piece, rows, run},
+    pieces::{Check, Number, Pass, Piece, Sums, rows, run},
 };
 use crate::{Jacobian, parameter};
 
@@ -86,7 +86,7 @@ impl Pass for Signs {
     const WRITES: bool = true;
 
     #[inline(always)]
-    fn piece<T: Number>(&self, piece: Piece<'_, T>) -> Vec<f64> {
+    fn piece<T: Number>(&self, piece: Piece<'_, T>) -> Sums {
         let count = piece.out.len();
         let drawn = drawn::<T>(self.rng.fork_at(piece.at[0]).fork_at(piece.at[1]), count);
         let (mut up, mut down) = (vec![T::zero(); count], vec![T::zero(); count]);
@@ -102,7 +102,7 @@ impl Pass for Signs {
             let (kept, dropped) = if drawn * (up - down) < up { (up, down) } else { (down, up) };
             *out = kept + leak * dropped;
         }
-        Vec::new()
+        Sums::default()
     }
 }
 

@@ -10,7 +10,7 @@ use taskweave_kernels::autograd::Gradient;
 use taskweave_kernels::optim::IntoGradient;
 use taskweave_kernels::{Error, Named, Result, State};
 
-use super::pieces::{Number, Pass, Piece, rows, run};
+use super::pieces::{Check, Number, Pass, Piece, Sums, rows, run};
 use crate::Jacobian;
 
 /// One row of numbers per task, block by block.
@@ -112,7 +112,7 @@ fn fitting(kept: &Gradient, name: &str, like: &Gradient) -> Result<Gradient> {
 }
 
 /// What a pass makes of the memory and the gradient of a task, in the place of that memory, and the sums of its numbers.
-pub(super) type Moved = (Vec<Named<Gradient>>, Vec<Vec<f64>>);
+pub(super) type Moved = (Vec<Named<Gradient>>, Vec<Sums>);
 
 /// Every task's row m of the memory and row g of the gradients, through the pass of that task, which writes the row to be
 /// remembered.
@@ -130,10 +130,11 @@ pub(super) fn moved<P: Pass>(
     let row = |i: usize| {
         let (task, row) = gradients[i];
         let (row, sums) = run(&[(task, &kept[i]), (task, row)], &pass(i))?;
-        match sums.iter().all(|sum| sum.is_finite()) {
-            true => Ok((row, sums)),
-            false => Err(Error::non_finite(summed, task)),
+        if sums.iter().all(|sum| sum.is_finite()) {
+            return Ok((row, sums));
         }
+        run(&gradients[i..=i], &Check)?;
+        Err(Error::non_finite(summed, task))
     };
     // Tasks side by side: a thread that is done with one need not wait for the others.
     let moved: Vec<Result<_>> = (0..gradients.len()).into_par_iter().map(row).collect();
@@ -146,7 +147,8 @@ pub(super) fn tracked(memory: &Memory, jacobian: &Jacobian, (keep, take): (f64, 
     moved(memory, jacobian, "gradient", |i| Track { keep, take: take[i] })
 }
 
-/// keep · m + take · g of a row m and a row g; the sums are ‖g‖² and the square of the norm of what it writes.
+/// keep · m + take · g of a row m and a row g; the sums are ‖g‖² and the square of the norm of what it writes, and not finite where
+/// g is not.
 struct Track {
     keep: f64,
     take: f64,
@@ -157,15 +159,16 @@ const SIDE: usize = 8;
 
 impl Pass for Track {
     const WRITES: bool = true;
-    const SUMS: usize = 2;
+    const CHECKS: bool = false;
+    const PIECE: usize = 1024;
 
     #[inline(always)]
-    fn piece<T: Number>(&self, piece: Piece<'_, T>) -> Vec<f64> {
+    fn piece<T: Number>(&self, piece: Piece<'_, T>) -> Sums {
         let (keep, take) = (T::from_f64(self.keep), T::from_f64(self.take));
         let (m, g) = (piece.rows[0], piece.rows[1]);
         let values = m.iter().zip(g).map(|(m, g)| keep * *m + take * *g);
         piece.out.iter_mut().zip(values).for_each(|(out, value)| *out = value);
-        vec![squares(g), squares(piece.out)]
+        [squares(g), squares(piece.out)]
     }
 }
 

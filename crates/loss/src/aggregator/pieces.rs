@@ -7,16 +7,20 @@
 use candle_core::{DType, Device, Storage, Tensor, WithDType};
 use rayon::prelude::*;
 use taskweave_kernels::autograd::Gradient;
-use taskweave_kernels::{Error, Named, Result, chunks_with, finite, wide};
+use taskweave_kernels::{Error, Named, Result, finite, fresh_beside, wide};
 
 use crate::Jacobian;
 
-/// Numbers of a row in one piece, so that those of all tasks lie in cache.
-pub(super) const PIECE: usize = 4096;
+/// What a pass sums over all pieces.
+pub(super) type Sums = [f64; 2];
 
 /// The numbers that gradients are made of.
 pub(super) trait Number: WithDType + Default {
     fn absolute(self) -> Self;
+    /// The lesser of two finite numbers.
+    fn least(self, other: Self) -> Self;
+    /// The greater of two finite numbers.
+    fn most(self, other: Self) -> Self;
     fn root(self) -> Self;
 }
 
@@ -26,6 +30,16 @@ macro_rules! number {
             #[inline(always)]
             fn absolute(self) -> Self {
                 self.abs()
+            }
+
+            #[inline(always)]
+            fn least(self, other: Self) -> Self {
+                self.min(other)
+            }
+
+            #[inline(always)]
+            fn most(self, other: Self) -> Self {
+                self.max(other)
             }
 
             #[inline(always)]
@@ -42,7 +56,7 @@ number!(f64);
 pub(super) struct Piece<'a, T> {
     /// Which block, and which piece of it.
     pub(super) at: [u64; 2],
-    /// What each row has there; finite.
+    /// What each row has there.
     pub(super) rows: Vec<&'a [T]>,
     /// The gradient to be written, 0 so far; empty where none is.
     pub(super) out: &'a mut [T],
@@ -52,11 +66,13 @@ pub(super) struct Piece<'a, T> {
 pub(super) trait Pass: Sync {
     /// Whether it writes a gradient.
     const WRITES: bool;
-    /// How many numbers it gives that are summed over all pieces.
-    const SUMS: usize = 0;
+    /// Whether rows are searched for what is not finite before it gets them.
+    const CHECKS: bool = true;
+    /// Numbers of a row in one piece, so that those of all rows lie in cache.
+    const PIECE: usize = 4096;
 
-    /// Does it; returns these numbers. To be inlined, so that it takes the widest vectors.
-    fn piece<T: Number>(&self, piece: Piece<'_, T>) -> Vec<f64>;
+    /// Does it; returns what is summed over all pieces. To be inlined, so that it takes the widest vectors.
+    fn piece<T: Number>(&self, piece: Piece<'_, T>) -> Sums;
 }
 
 /// Does nothing but what [`run`] does to any piece: look for what is not finite.
@@ -66,8 +82,8 @@ impl Pass for Check {
     const WRITES: bool = false;
 
     #[inline(always)]
-    fn piece<T: Number>(&self, _: Piece<'_, T>) -> Vec<f64> {
-        Vec::new()
+    fn piece<T: Number>(&self, _: Piece<'_, T>) -> Sums {
+        Sums::default()
     }
 }
 
@@ -80,12 +96,9 @@ pub(super) fn rows(jacobian: &Jacobian) -> Vec<(&str, &Named<Gradient>)> {
 /// first; what is written has its shape and dtype.
 ///
 /// # Errors
-/// [`Error::NonFinite`] with the task whose row holds a NaN or an infinity.
-pub(super) fn run<P: Pass>(
-    rows: &[(&str, &Named<Gradient>)],
-    pass: &P,
-) -> Result<(Named<Gradient>, Vec<f64>)> {
-    let (mut gradient, mut sums) = (Named::default(), vec![0.0; P::SUMS]);
+/// [`Error::NonFinite`] with the task whose row holds a NaN or an infinity, where the pass has them searched.
+pub(super) fn run<P: Pass>(rows: &[(&str, &Named<Gradient>)], pass: &P) -> Result<(Named<Gradient>, Sums)> {
+    let (mut gradient, mut sums) = (Named::default(), Sums::default());
     let Some((_, first)) = rows.first() else { return Ok((gradient, sums)) };
     for (at, (name, like)) in first.iter().enumerate() {
         let host = on_host(rows, name)?;
@@ -98,7 +111,7 @@ pub(super) fn run<P: Pass>(
             let task = rows.get(bad).map_or("", |(task, _)| task);
             Error::non_finite("gradient", task)
         })?;
-        sums.iter_mut().zip(more).for_each(|(sum, more)| *sum += more);
+        add(&mut sums, more);
         if let Some(values) = values {
             let (shape, like) = (like.shape(), like.values());
             let values = values.reshape(shape)?.to_dtype(like.dtype())?.to_device(like.device())?;
@@ -118,7 +131,7 @@ fn on_host(rows: &[(&str, &Named<Gradient>)], name: &str) -> Result<Vec<Tensor>>
 }
 
 /// What a pass writes and the sums of its numbers, or which row holds what is not finite.
-type Found = Result<(Option<Tensor>, Vec<f64>), usize>;
+type Found = Result<(Option<Tensor>, Sums), usize>;
 
 fn block<P: Pass, T: Number>(at: u64, rows: &[Tensor], pass: &P) -> Result<Found> {
     let storages: Vec<_> = rows.iter().map(Tensor::storage_and_layout).collect();
@@ -133,24 +146,27 @@ fn block<P: Pass, T: Number>(at: u64, rows: &[Tensor], pass: &P) -> Result<Found
         })
         .collect::<Result<_>>()?;
     let count = slices.first().map_or(0, |row| row.len());
-    let (one, pieces) = (Part { at, rows: &slices, pass }, count.div_ceil(PIECE));
+    let part = Part { at, rows: &slices, pass };
     let (out, sums): (Vec<T>, Vec<_>) = match P::WRITES {
-        true => chunks_with(count, PIECE, vec![(); pieces], |start, out, ()| one.sums(start, out)),
-        false => (Vec::new(), (0..pieces).into_par_iter().map(|i| one.sums(i * PIECE, &mut [])).collect()),
+        true => fresh_beside(count, P::PIECE, |start, out| part.sums(start, out)),
+        false => {
+            let starts = (0..count.div_ceil(P::PIECE)).into_par_iter().map(|i| i * P::PIECE);
+            (Vec::new(), starts.map(|start| part.sums(start, &mut [])).collect())
+        }
     };
     Ok(match sums.into_iter().collect::<Result<Vec<_>, usize>>() {
         Ok(parts) => {
-            let values = P::WRITES.then(|| Tensor::from_vec(out, count, &Device::Cpu));
-            Ok((values.transpose()?, total::<P>(&parts)))
+            let (mut total, values) =
+                (Sums::default(), P::WRITES.then(|| Tensor::from_vec(out, count, &Device::Cpu)));
+            parts.into_iter().for_each(|part| add(&mut total, part));
+            Ok((values.transpose()?, total))
         }
         Err(bad) => Err(bad),
     })
 }
 
-fn total<P: Pass>(parts: &[Vec<f64>]) -> Vec<f64> {
-    let mut sums = vec![0.0; P::SUMS];
-    parts.iter().for_each(|part| sums.iter_mut().zip(part).for_each(|(sum, more)| *sum += more));
-    sums
+fn add(sums: &mut Sums, more: Sums) {
+    sums.iter_mut().zip(more).for_each(|(sum, more)| *sum += more);
 }
 
 /// A pass over one block of all tasks.
@@ -162,15 +178,19 @@ struct Part<'a, P, T> {
 
 impl<P: Pass, T: Number> Part<'_, P, T> {
     /// The sums of the piece that begins at `start`, or the row that holds what is not finite.
-    fn sums(&self, start: usize, out: &mut [T]) -> Result<Vec<f64>, usize> {
+    fn sums(&self, start: usize, out: &mut [T]) -> Result<Sums, usize> {
         let count = self.rows.first().map_or(0, |row| row.len());
-        let range = start..count.min(start + PIECE);
+        let range = start..count.min(start + P::PIECE);
         let rows: Vec<&[T]> = self.rows.iter().map(|row| &row[range.clone()]).collect();
         wide(
             #[inline(always)]
-            || match rows.iter().position(|row| !finite(row)) {
-                Some(bad) => Err(bad),
-                None => Ok(self.pass.piece(Piece { at: [self.at, (start / PIECE) as u64], rows, out })),
+            || {
+                for (row, values) in rows.iter().enumerate() {
+                    if P::CHECKS && !finite(values) {
+                        return Err(row);
+                    }
+                }
+                Ok(self.pass.piece(Piece { at: [self.at, (start / P::PIECE) as u64], rows, out }))
             },
         )
     }

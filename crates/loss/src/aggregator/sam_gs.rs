@@ -18,7 +18,7 @@ use taskweave_kernels::{Error, Result, State, Stateful};
 use super::{
     Aggregated, Aggregator,
     memory::{Memory, as_gradient, in_place_of, tracked},
-    pieces::{Number, Pass, Piece, rows, run},
+    pieces::{Number, Pass, Piece, Sums, rows, run},
 };
 use crate::{Jacobian, known_tasks::KnownTasks, parameter};
 
@@ -102,23 +102,24 @@ fn similarities(norms: &[f64]) -> Vec<f64> {
     pairs.map(|(a, b)| if a == b { 1.0 } else { 2.0 / (a / b + b / a) }).collect()
 }
 
-/// Σ gᵢ ∘ |mᵢ| times a factor, of rows g and as many rows m.
+/// Σ gᵢ ∘ |mᵢ| times a factor, of rows g and as many rows m that were looked at before.
 struct Modulated {
     factor: f64,
 }
 
 impl Pass for Modulated {
     const WRITES: bool = true;
+    const CHECKS: bool = false;
 
     #[inline(always)]
-    fn piece<T: Number>(&self, piece: Piece<'_, T>) -> Vec<f64> {
+    fn piece<T: Number>(&self, piece: Piece<'_, T>) -> Sums {
         let factor = T::from_f64(self.factor);
         let (g, m) = piece.rows.split_at(piece.rows.len() / 2);
         for (g, m) in g.iter().zip(m) {
             let values = g.iter().zip(m.iter()).map(|(g, m)| *g * m.absolute() * factor);
             piece.out.iter_mut().zip(values).for_each(|(out, value)| *out += value);
         }
-        Vec::new()
+        Sums::default()
     }
 }
 

@@ -13,7 +13,7 @@ use taskweave_kernels::{Error, Result, State, Stateful};
 
 use super::{
     Aggregated, Aggregator,
-    pieces::{Number, Pass, Piece, rows, run},
+    pieces::{Number, Pass, Piece, Sums, rows, run},
 };
 use crate::Jacobian;
 
@@ -74,7 +74,7 @@ impl Pass for Middle {
     const WRITES: bool = true;
 
     #[inline(always)]
-    fn piece<T: Number>(&self, piece: Piece<'_, T>) -> Vec<f64> {
+    fn piece<T: Number>(&self, piece: Piece<'_, T>) -> Sums {
         let tasks = piece.rows.len();
         let (kept, mut values) = (self.trim..tasks - self.trim, vec![[T::zero(); SIDE]; tasks]);
         let share = 1.0 / kept.len() as f64;
@@ -87,10 +87,7 @@ impl Pass for Middle {
             for &(i, j) in &self.network {
                 let (head, tail) = values.split_at_mut(j);
                 for (a, b) in head[i].iter_mut().zip(&mut tail[0]) {
-                    // One choice for each place: a branch for both would write to some places only, which is slow.
-                    let low = if *b < *a { *b } else { *a };
-                    let high = if *b < *a { *a } else { *b };
-                    (*a, *b) = (low, high);
+                    (*a, *b) = (a.least(*b), a.most(*b));
                 }
             }
             let mut sums = [0.0; SIDE];
@@ -99,7 +96,7 @@ impl Pass for Middle {
             }
             out.iter_mut().zip(sums).for_each(|(out, sum)| *out = T::from_f64(sum * share));
         }
-        Vec::new()
+        Sums::default()
     }
 }
 
