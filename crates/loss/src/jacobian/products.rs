@@ -119,8 +119,11 @@ impl Jacobian {
             return Err(Error::non_finite("weight", task));
         }
         let names = self.rows.values().next().into_iter().flat_map(Named::names);
-        let blocks = names.zip(self.blocks()).map(|(name, block)| Ok((name, weighted_sum(&block, weights)?)));
-        Named::new(blocks.collect::<Result<Vec<_>>>()?)
+        // The last blocks first: where inner products were formed before, these are in the cache still.
+        let blocks: Vec<_> = names.zip(self.blocks()).collect();
+        let sums = blocks.into_iter().rev().map(|(name, block)| Ok((name, weighted_sum(&block, weights)?)));
+        let sums = sums.collect::<Result<Vec<_>>>()?;
+        Named::new(sums.into_iter().rev())
     }
 
     /// The gradients of all tasks with respect to one parameter, for every parameter.
