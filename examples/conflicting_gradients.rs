@@ -42,10 +42,10 @@ fn run(arguments: &Arguments) -> Result<()> {
         return Err(Error::parameter("rate", "a finite number > 0", arguments.rate));
     }
     let start = Instant::now();
-    let jobs: Vec<(&str, f64)> = METHODS.iter().flat_map(|name| [(*name, 0.1), (*name, 1.0)]).collect();
+    let jobs: Vec<_> = METHODS.iter().flat_map(|method| [(*method, 0.1), (*method, 1.0)]).collect();
     let bar = ProgressBar::new(jobs.len() as u64);
-    let one = |(name, scale): &(&'static str, f64)| -> Result<(String, Vec<Path>)> {
-        let path = |from: &[f64; 2]| descend(name, *scale, *from, (arguments.steps, arguments.rate));
+    let one = |((name, config), scale): &((&str, &str), f64)| -> Result<(String, Vec<Path>)> {
+        let path = |from: &[f64; 2]| descend(config, *scale, *from, (arguments.steps, arguments.rate));
         let paths = STARTS.iter().map(path).collect::<Result<_>>()?;
         bar.inc(1);
         Ok((format!("{name}, scale {scale}"), paths))
@@ -77,11 +77,11 @@ fn arrived(end: [f64; 2]) -> bool {
 /// count down to the rounding of f64. FAMO arrives without weight decay; its default of 1e-3 keeps the weights too equal.
 fn check(found: &[(String, Vec<Path>)]) -> Result<()> {
     for (method, paths) in found.iter().filter(|(method, _)| method.ends_with("0.1")) {
-        let (name, _) = method.split_once(',').unwrap_or_default();
+        let (name, _) = method.rsplit_once(',').unwrap_or_default();
         let ends: Vec<[f64; 2]> = paths.iter().map(Path::end).collect();
         let all = ends.iter().all(|end| arrived(*end));
         let expected = match name {
-            "mgda" | "imtl_g" | "nash_mtl" | "fairgrad" | "famo_undecayed" => all,
+            "mgda" | "imtl_g" | "nash_mtl" | "fairgrad" | "famo, not decayed" => all,
             "mean" | "pcgrad" | "cagrad" | "upgrad" | "dualproj" => !arrived(ends[2]),
             _ => true,
         };
@@ -90,7 +90,7 @@ fn check(found: &[(String, Vec<Path>)]) -> Result<()> {
             return Err(Error::parameter(name, "that of the literature", format!("{ends:?}")));
         }
     }
-    for (method, paths) in found.iter().filter(|(method, _)| method.starts_with("nash_mtl")) {
+    for (method, paths) in found.iter().filter(|(method, _)| method.starts_with("nash_mtl,")) {
         for (path, expected) in paths.iter().zip([-2.93, 0.0, 2.94, -3.30, 4.92]) {
             if (path.end()[0] - expected).abs() > 0.1 {
                 return Err(Error::parameter(

@@ -4,16 +4,21 @@
 //! first loss is that of Navon et al., "Multi-Task Learning as a Bargaining Game", ICML 2022.
 
 mod descent;
+mod methods;
 mod picture;
 
 use std::cmp::Ordering;
 use std::ops::{Add, Mul, Sub};
 
-pub use descent::{METHODS, Path, descend};
+pub use descent::{Path, descend};
+pub use methods::METHODS;
 pub use picture::report;
 
 /// The starting points of the literature.
 pub const STARTS: [[f64; 2]; 5] = [[-8.5, 7.5], [0.0, 0.0], [9.0, 9.0], [-7.5, -0.5], [9.0, -1.0]];
+
+/// The tasks.
+pub const TASKS: [&str; 2] = ["first", "second"];
 
 /// The two losses at `x`, the first one times `scale`, with their gradients.
 pub fn losses(x: [f64; 2], scale: f64) -> [Slope; 2] {
