@@ -139,7 +139,7 @@ fn weights(
     let losses = named(values)?.try_map(|_, value| Tensor::new(*value, &Device::Cpu))?;
     let step = scalarized(scalarizer, &losses)?;
     let params = scalarizer.params();
-    if params.len() > 0 {
+    if !params.is_empty() {
         let slopes = step.value.backward()?;
         let slope = |param: &Param| slopes.get(&param.var).map_or(Ok(0.0), |slope| slope.to_scalar::<f64>());
         let slopes = params.values().map(slope).collect::<candle_core::Result<Vec<_>>>()?;
