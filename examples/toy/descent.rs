@@ -6,9 +6,7 @@ use taskweave::kernels::Param;
 use taskweave::kernels::autograd::Gradient;
 use taskweave::loss::aggregator::BlockwiseConfig;
 use taskweave::loss::scalarizer::Feedback;
-use taskweave::loss::{
-    Aggregator, AggregatorConfig, Gramian, Jacobian, Weighting, WeightingConfig, scalarized,
-};
+use taskweave::loss::{Aggregator, Gramian, Jacobian, Weighting, WeightingConfig, scalarized};
 use taskweave::prelude::*;
 
 use super::{Slope, TASKS, losses};
@@ -65,13 +63,10 @@ pub fn descend(config: &str, scale: f64, start: [f64; 2], (steps, rate): (u32, f
     for step in 1..=steps {
         let Some(update) = rule.update(x, scale, rate)? else { break };
         x.iter_mut().zip(adam.moves(&update, rate)).for_each(|(x, by)| *x -= by);
-        if let Rule::Scalarizer(scalarizer, _) = &mut rule {
-            let after = named(positive(x, scale).map(|loss| loss.value))?;
-            if scalarizer.feedback() == Feedback::LossesAfterStep {
-                scalarizer.after_step(&after)?;
-            }
-            // Every step is an epoch.
-            scalarizer.end_epoch(&after)?;
+        if let Rule::Scalarizer(scalarizer, _) = &mut rule
+            && scalarizer.feedback() == Feedback::LossesAfterStep
+        {
+            scalarizer.after_step(&named(positive(x, scale).map(|loss| loss.value))?)?;
         }
         if step.is_multiple_of(steps.div_ceil(250)) {
             points.push(x);
@@ -100,7 +95,7 @@ impl Rule {
         Ok(if WeightingConfig::NAMES.contains(&&*name) {
             Self::Weighting(read::<WeightingConfig>(config)?.build()?)
         } else if BlockwiseConfig::NAMES.contains(&&*name) {
-            Self::Aggregator(read::<AggregatorConfig>(config)?.build()?)
+            Self::Aggregator(read::<BlockwiseConfig>(config)?.build()?)
         } else {
             let mut scalarizer = read::<ScalarizerConfig>(config)?.build();
             scalarizer.prepare(&TASKS.map(String::from), DType::F64, &Device::Cpu)?;
@@ -130,14 +125,14 @@ impl Rule {
     }
 }
 
-/// The weights of the losses; trains what the method trains.
+/// The weights of the losses in a step, which is an epoch; trains what the method trains.
 fn weights(
     scalarizer: &mut dyn Scalarizer,
     values: [f64; 2],
     (adam, rate): (&mut Adam, f64),
 ) -> Result<Vec<f64>> {
-    let losses = named(values)?.try_map(|_, value| Tensor::new(*value, &Device::Cpu))?;
-    let step = scalarized(scalarizer, &losses)?;
+    let epoch = named(values)?;
+    let step = scalarized(scalarizer, &epoch.try_map(|_, value| Tensor::new(*value, &Device::Cpu))?)?;
     let params = scalarizer.params();
     if !params.is_empty() {
         let slopes = step.value.backward()?;
@@ -147,6 +142,7 @@ fn weights(
             param.var.set(&(param.var.as_tensor() - by)?)?;
         }
     }
+    scalarizer.end_epoch(&epoch)?;
     Ok(step.weights.values().copied().collect())
 }
 

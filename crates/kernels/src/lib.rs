@@ -39,6 +39,7 @@ pub use error::{Error, Result};
 pub use named::Named;
 pub use ops::finite::finite;
 pub use ops::fresh::fresh_beside;
+pub use optim::reduce::sum_of_squares;
 pub use param::{Kind, Owner, Param};
 pub use rng::Rng;
 pub use rows::{inner_products, weighted_sum};

@@ -28,7 +28,7 @@ mod group;
 mod optimizer;
 mod pass;
 mod range;
-mod reduce;
+pub(crate) mod reduce;
 mod rmsprop;
 mod saved;
 mod sgd;

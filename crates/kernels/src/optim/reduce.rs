@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use candle_core::{DType, Device};
+use candle_core::{DType, Device, WithDType};
 use rayon::prelude::*;
 
 use super::gradient::Numbers;
@@ -64,9 +64,22 @@ fn partial<T: Real>(numbers: Numbers<'_, T>, range: Range<usize>) -> f64 {
     lanes.iter().sum()
 }
 
+/// Σ x² of some reals in f64, on the calling thread; to be called in what is [`wide`].
+///
+/// # Example
+/// ```
+/// assert_eq!(taskweave_kernels::sum_of_squares(&[3f32, -4.0]), 25.0);
+/// ```
+#[inline(always)]
+pub fn sum_of_squares<T: WithDType>(numbers: &[T]) -> f64 {
+    let mut lanes = [0.0; LANES];
+    add_squares(&mut lanes, 0, numbers);
+    lanes.iter().sum()
+}
+
 /// Adds every number to the lane of its place.
 #[inline(always)]
-fn add_squares<T: Real>(lanes: &mut [f64; LANES], place: usize, numbers: &[T]) {
+fn add_squares<T: WithDType>(lanes: &mut [f64; LANES], place: usize, numbers: &[T]) {
     let square = |x: &T| x.to_f64() * x.to_f64();
     let (head, rest) = numbers.split_at(numbers.len().min(place.wrapping_neg() % LANES));
     for (i, x) in head.iter().enumerate() {

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use serde::{Serialize, de::DeserializeOwned};
 use taskweave_kernels::autograd::Gradient;
 use taskweave_kernels::optim::IntoGradient;
-use taskweave_kernels::{Error, Named, Result, State};
+use taskweave_kernels::{Error, Named, Result, State, sum_of_squares};
 
 use super::pieces::{Check, Number, Pass, Piece, Sums, rows, run};
 use crate::Jacobian;
@@ -154,9 +154,6 @@ struct Track {
     take: f64,
 }
 
-/// Squares that are summed side by side.
-const SIDE: usize = 8;
-
 impl Pass for Track {
     const WRITES: bool = true;
     const CHECKS: bool = false;
@@ -168,16 +165,8 @@ impl Pass for Track {
         let (m, g) = (piece.rows[0], piece.rows[1]);
         let values = m.iter().zip(g).map(|(m, g)| keep * *m + take * *g);
         piece.out.iter_mut().zip(values).for_each(|(out, value)| *out = value);
-        [squares(g), squares(piece.out)]
+        [sum_of_squares(g), sum_of_squares(piece.out)]
     }
-}
-
-#[inline(always)]
-fn squares<T: Number>(row: &[T]) -> f64 {
-    let ((chunks, rest), mut lanes) = (row.as_chunks::<SIDE>(), [0.0; SIDE]);
-    let square = |x: T| x.to_f64() * x.to_f64();
-    chunks.iter().for_each(|x| (0..SIDE).for_each(|k| lanes[k] += square(x[k])));
-    rest.iter().map(|x| square(*x)).sum::<f64>() + lanes.iter().sum::<f64>()
 }
 
 /// Rows in the place of a Jacobian's.

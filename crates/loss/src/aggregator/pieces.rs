@@ -111,7 +111,7 @@ pub(super) fn run<P: Pass>(rows: &[(&str, &Named<Gradient>)], pass: &P) -> Resul
             let task = rows.get(bad).map_or("", |(task, _)| task);
             Error::non_finite("gradient", task)
         })?;
-        add(&mut sums, more);
+        sums = plus(sums, more);
         if let Some(values) = values {
             let (shape, like) = (like.shape(), like.values());
             let values = values.reshape(shape)?.to_dtype(like.dtype())?.to_device(like.device())?;
@@ -154,19 +154,13 @@ fn block<P: Pass, T: Number>(at: u64, rows: &[Tensor], pass: &P) -> Result<Found
             (Vec::new(), starts.map(|start| part.sums(start, &mut [])).collect())
         }
     };
-    Ok(match sums.into_iter().collect::<Result<Vec<_>, usize>>() {
-        Ok(parts) => {
-            let (mut total, values) =
-                (Sums::default(), P::WRITES.then(|| Tensor::from_vec(out, count, &Device::Cpu)));
-            parts.into_iter().for_each(|part| add(&mut total, part));
-            Ok((values.transpose()?, total))
-        }
-        Err(bad) => Err(bad),
-    })
+    let total = sums.into_iter().try_fold(Sums::default(), |total, part| Ok(plus(total, part?)));
+    let values = P::WRITES.then(|| Tensor::from_vec(out, count, &Device::Cpu)).transpose()?;
+    Ok(total.map(|total| (values, total)))
 }
 
-fn add(sums: &mut Sums, more: Sums) {
-    sums.iter_mut().zip(more).for_each(|(sum, more)| *sum += more);
+fn plus(a: Sums, b: Sums) -> Sums {
+    [a[0] + b[0], a[1] + b[1]]
 }
 
 /// A pass over one block of all tasks.
@@ -185,9 +179,12 @@ impl<P: Pass, T: Number> Part<'_, P, T> {
         wide(
             #[inline(always)]
             || {
-                for (row, values) in rows.iter().enumerate() {
-                    if P::CHECKS && !finite(values) {
-                        return Err(row);
+                if P::CHECKS {
+                    // A loop, since `position` is not inlined.
+                    for (row, values) in rows.iter().enumerate() {
+                        if !finite(values) {
+                            return Err(row);
+                        }
                     }
                 }
                 Ok(self.pass.piece(Piece { at: [self.at, (start / P::PIECE) as u64], rows, out }))
