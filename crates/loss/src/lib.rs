@@ -46,6 +46,7 @@ mod jacobian;
 mod known_tasks;
 mod labels;
 pub mod metric;
+mod no_parameters;
 mod parameter;
 pub mod pareto;
 mod sample_gramian;

@@ -314,3 +314,20 @@ fn parameters_of_scalarizers_below_any_range_are_refused_by_name_or_harmless() {
     }
     assert!(refused > 10, "{refused}");
 }
+
+#[test]
+fn a_parameter_that_a_method_lacks_is_named() {
+    let given = |text: &str| {
+        let mut config: Value = serde_json::from_str(text).unwrap();
+        config["no_such"] = json!(1);
+        config
+    };
+    for text in AGGREGATORS {
+        let error = serde_json::from_value::<AggregatorConfig>(given(text)).unwrap_err().to_string();
+        assert!(error.contains("`no_such`"), "{text}: {error}");
+    }
+    for text in SCALARIZERS {
+        let error = serde_json::from_value::<ScalarizerConfig>(given(text)).unwrap_err().to_string();
+        assert!(error.contains("`no_such`"), "{text}: {error}");
+    }
+}

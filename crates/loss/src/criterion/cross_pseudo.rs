@@ -13,6 +13,7 @@ use taskweave_kernels::{Result, Target};
 
 use super::stacked::{networks_of, split};
 use super::{Criterion, CrossEntropy};
+use crate::no_parameters::{NoParameters, no_parameters};
 
 /// Every network learns the classes that its peers would choose.
 ///
@@ -32,7 +33,10 @@ use super::{Criterion, CrossEntropy};
 /// # Ok::<(), taskweave_kernels::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "NoParameters", into = "NoParameters")]
 pub struct CrossPseudo;
+
+no_parameters!(CrossPseudo);
 
 impl Criterion for CrossPseudo {
     fn losses(&self, prediction: &Tensor, target: &Target) -> Result<Tensor> {

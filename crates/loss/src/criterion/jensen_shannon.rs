@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use taskweave_kernels::{Result, Target};
 
 use super::{Criterion, stacked::over_networks};
+use crate::no_parameters::{NoParameters, no_parameters};
 
 /// Jensen–Shannon divergence between the predictions of several networks.
 ///
@@ -30,7 +31,10 @@ use super::{Criterion, stacked::over_networks};
 /// # Ok::<(), taskweave_kernels::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "NoParameters", into = "NoParameters")]
 pub struct JensenShannon;
+
+no_parameters!(JensenShannon);
 
 impl Criterion for JensenShannon {
     fn losses(&self, prediction: &Tensor, target: &Target) -> Result<Tensor> {

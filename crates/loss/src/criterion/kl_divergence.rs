@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use taskweave_kernels::{Result, Target};
 
 use super::{Criterion, softmax::over_distributions};
+use crate::no_parameters::{NoParameters, no_parameters};
 
 /// Kullback–Leibler divergence of a soft target from the prediction.
 ///
@@ -28,7 +29,10 @@ use super::{Criterion, softmax::over_distributions};
 /// # Ok::<(), taskweave_kernels::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "NoParameters", into = "NoParameters")]
 pub struct KlDivergence;
+
+no_parameters!(KlDivergence);
 
 impl Criterion for KlDivergence {
     fn losses(&self, prediction: &Tensor, target: &Target) -> Result<Tensor> {

@@ -8,6 +8,7 @@ use super::{
     Criterion,
     elementwise::{elementwise, magnitude},
 };
+use crate::no_parameters::{NoParameters, no_parameters};
 
 /// Absolute error.
 ///
@@ -25,7 +26,10 @@ use super::{
 /// # Ok::<(), taskweave_kernels::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "NoParameters", into = "NoParameters")]
 pub struct L1;
+
+no_parameters!(L1);
 
 impl Criterion for L1 {
     fn losses(&self, prediction: &Tensor, target: &Target) -> Result<Tensor> {

@@ -12,6 +12,7 @@ use super::{
     elementwise::{elementwise, magnitude},
     softplus::log1p_exp_neg,
 };
+use crate::no_parameters::{NoParameters, no_parameters};
 
 /// Logarithm of the hyperbolic cosine of the error.
 ///
@@ -29,7 +30,10 @@ use super::{
 /// # Ok::<(), taskweave_kernels::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "NoParameters", into = "NoParameters")]
 pub struct LogCosh;
+
+no_parameters!(LogCosh);
 
 impl Criterion for LogCosh {
     fn losses(&self, prediction: &Tensor, target: &Target) -> Result<Tensor> {

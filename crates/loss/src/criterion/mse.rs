@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use taskweave_kernels::{Result, Target};
 
 use super::{Criterion, elementwise::elementwise};
+use crate::no_parameters::{NoParameters, no_parameters};
 
 /// Squared error.
 ///
@@ -22,7 +23,10 @@ use super::{Criterion, elementwise::elementwise};
 /// # Ok::<(), taskweave_kernels::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "NoParameters", into = "NoParameters")]
 pub struct Mse;
+
+no_parameters!(Mse);
 
 impl Criterion for Mse {
     fn losses(&self, prediction: &Tensor, target: &Target) -> Result<Tensor> {

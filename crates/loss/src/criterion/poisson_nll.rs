@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use taskweave_kernels::{Result, Target};
 
 use super::{Criterion, elementwise::elementwise};
+use crate::no_parameters::{NoParameters, no_parameters};
 
 /// Poisson negative log-likelihood on log-rates.
 ///
@@ -25,7 +26,10 @@ use super::{Criterion, elementwise::elementwise};
 /// # Ok::<(), taskweave_kernels::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "NoParameters", into = "NoParameters")]
 pub struct PoissonNll;
+
+no_parameters!(PoissonNll);
 
 impl Criterion for PoissonNll {
     fn losses(&self, prediction: &Tensor, target: &Target) -> Result<Tensor> {

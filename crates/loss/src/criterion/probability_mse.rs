@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use taskweave_kernels::{Result, Target};
 
 use super::{Criterion, softmax::over_distributions};
+use crate::no_parameters::{NoParameters, no_parameters};
 
 /// Squared error between the probabilities of a network and given ones.
 ///
@@ -29,7 +30,10 @@ use super::{Criterion, softmax::over_distributions};
 /// # Ok::<(), taskweave_kernels::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "NoParameters", into = "NoParameters")]
 pub struct ProbabilityMse;
+
+no_parameters!(ProbabilityMse);
 
 impl Criterion for ProbabilityMse {
     fn losses(&self, prediction: &Tensor, target: &Target) -> Result<Tensor> {

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use taskweave_kernels::{Result, Target};
 
 use super::{Criterion, softmax::over_distributions};
+use crate::no_parameters::{NoParameters, no_parameters};
 
 /// Cross-entropy with a soft target: mixed labels, a teacher's probabilities.
 ///
@@ -26,7 +27,10 @@ use super::{Criterion, softmax::over_distributions};
 /// # Ok::<(), taskweave_kernels::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "NoParameters", into = "NoParameters")]
 pub struct SoftCrossEntropy;
+
+no_parameters!(SoftCrossEntropy);
 
 impl Criterion for SoftCrossEntropy {
     fn losses(&self, prediction: &Tensor, target: &Target) -> Result<Tensor> {

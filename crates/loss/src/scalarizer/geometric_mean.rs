@@ -12,6 +12,7 @@ use super::{
     Scalarizer,
     terms::{above, sum_of},
 };
+use crate::no_parameters::{NoParameters, no_parameters};
 
 /// (Π Lᵢ)^(1/K). It has no parameters.
 ///
@@ -29,8 +30,10 @@ use super::{
 /// # Ok::<(), taskweave_kernels::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(from = "NoParameters", into = "NoParameters")]
 pub struct GeometricMean;
+
+no_parameters!(GeometricMean);
 
 impl Scalarizer for GeometricMean {
     fn scalarize(&mut self, losses: &Named<Tensor>) -> Result<Tensor> {

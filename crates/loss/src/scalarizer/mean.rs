@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use taskweave_kernels::{Named, Result, State, Stateful};
 
 use super::{Scalarizer, terms::sum_of};
+use crate::no_parameters::{NoParameters, no_parameters};
 
 /// Mean of the losses.
 ///
@@ -19,7 +20,10 @@ use super::{Scalarizer, terms::sum_of};
 /// # Ok::<(), taskweave_kernels::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "NoParameters", into = "NoParameters")]
 pub struct Mean;
+
+no_parameters!(Mean);
 
 impl Scalarizer for Mean {
     fn scalarize(&mut self, losses: &Named<Tensor>) -> Result<Tensor> {

@@ -16,7 +16,10 @@ use super::{
     scaled::{Scaled, uniform},
     stateless::stateless,
 };
-use crate::Gramian;
+use crate::{
+    Gramian,
+    no_parameters::{NoParameters, no_parameters},
+};
 
 /// Equal cosines with all gradients. It has no parameters.
 ///
@@ -30,8 +33,10 @@ use crate::Gramian;
 /// # Ok::<(), taskweave_kernels::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(from = "NoParameters", into = "NoParameters")]
 pub struct ConfigGrad;
+
+no_parameters!(ConfigGrad);
 
 impl Weighting for ConfigGrad {
     fn weights(&mut self, gramian: &Gramian) -> Result<Vec<f64>> {

@@ -12,7 +12,10 @@ use serde::{Deserialize, Serialize};
 use taskweave_kernels::Result;
 
 use super::{Weighting, cone, scaled::Scaled, stateless::stateless};
-use crate::Gramian;
+use crate::{
+    Gramian,
+    no_parameters::{NoParameters, no_parameters},
+};
 
 /// The projection of the mean gradient onto the dual cone. It has no parameters.
 ///
@@ -29,8 +32,10 @@ use crate::Gramian;
 /// # Ok::<(), taskweave_kernels::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(from = "NoParameters", into = "NoParameters")]
 pub struct DualProj;
+
+no_parameters!(DualProj);
 
 impl Weighting for DualProj {
     fn weights(&mut self, gramian: &Gramian) -> Result<Vec<f64>> {

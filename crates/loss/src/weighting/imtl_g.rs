@@ -18,7 +18,10 @@ use super::{
     scaled::{Scaled, uniform},
     stateless::stateless,
 };
-use crate::Gramian;
+use crate::{
+    Gramian,
+    no_parameters::{NoParameters, no_parameters},
+};
 
 /// Below this, relative to its terms, a sum is rounding.
 const CANCELED: f64 = 1e-12;
@@ -35,8 +38,10 @@ const CANCELED: f64 = 1e-12;
 /// # Ok::<(), taskweave_kernels::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(from = "NoParameters", into = "NoParameters")]
 pub struct ImtlG;
+
+no_parameters!(ImtlG);
 
 impl Weighting for ImtlG {
     fn weights(&mut self, gramian: &Gramian) -> Result<Vec<f64>> {

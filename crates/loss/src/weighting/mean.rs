@@ -6,7 +6,10 @@ use serde::{Deserialize, Serialize};
 use taskweave_kernels::Result;
 
 use super::{Weighting, scaled::uniform, stateless::stateless};
-use crate::Gramian;
+use crate::{
+    Gramian,
+    no_parameters::{NoParameters, no_parameters},
+};
 
 /// 1/m for each of m tasks. It has no parameters.
 ///
@@ -18,8 +21,10 @@ use crate::Gramian;
 /// # Ok::<(), taskweave_kernels::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(from = "NoParameters", into = "NoParameters")]
 pub struct Mean;
+
+no_parameters!(Mean);
 
 impl Weighting for Mean {
     fn without_gradients(&mut self, tasks: usize) -> Result<Option<Vec<f64>>> {

@@ -13,7 +13,10 @@ use serde::{Deserialize, Serialize};
 use taskweave_kernels::Result;
 
 use super::{Weighting, scaled::Scaled, stateless::stateless};
-use crate::Gramian;
+use crate::{
+    Gramian,
+    no_parameters::{NoParameters, no_parameters},
+};
 
 /// Gradients of equal length. It has no parameters.
 ///
@@ -26,8 +29,10 @@ use crate::Gramian;
 /// # Ok::<(), taskweave_kernels::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(from = "NoParameters", into = "NoParameters")]
 pub struct NormBalance;
+
+no_parameters!(NormBalance);
 
 impl Weighting for NormBalance {
     fn weights(&mut self, gramian: &Gramian) -> Result<Vec<f64>> {

@@ -6,7 +6,10 @@ use serde::{Deserialize, Serialize};
 use taskweave_kernels::Result;
 
 use super::{Weighting, stateless::stateless};
-use crate::Gramian;
+use crate::{
+    Gramian,
+    no_parameters::{NoParameters, no_parameters},
+};
 
 /// 1 for every task. It has no parameters.
 ///
@@ -18,8 +21,10 @@ use crate::Gramian;
 /// # Ok::<(), taskweave_kernels::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(from = "NoParameters", into = "NoParameters")]
 pub struct Sum;
+
+no_parameters!(Sum);
 
 impl Weighting for Sum {
     fn without_gradients(&mut self, tasks: usize) -> Result<Option<Vec<f64>>> {
