@@ -7,18 +7,19 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields)]
 pub(crate) struct NoParameters {}
 
-/// Reads and writes a unit struct as [`NoParameters`]. As itself it would say of a parameter only that it expects no map.
+/// Reads and writes a unit struct as [`NoParameters`]; derived, it would say of a parameter only that it expects no map.
 macro_rules! no_parameters {
     ($method:ident) => {
-        impl From<$crate::no_parameters::NoParameters> for $method {
-            fn from(_: $crate::no_parameters::NoParameters) -> Self {
-                Self
+        impl serde::Serialize for $method {
+            fn serialize<S: serde::Serializer>(&self, to: S) -> std::result::Result<S::Ok, S::Error> {
+                serde::Serialize::serialize(&$crate::no_parameters::NoParameters {}, to)
             }
         }
 
-        impl From<$method> for $crate::no_parameters::NoParameters {
-            fn from(_: $method) -> Self {
-                Self {}
+        impl<'de> serde::Deserialize<'de> for $method {
+            fn deserialize<D: serde::Deserializer<'de>>(from: D) -> std::result::Result<Self, D::Error> {
+                let read = <$crate::no_parameters::NoParameters as serde::Deserialize>::deserialize(from);
+                read.map(|_| Self)
             }
         }
     };

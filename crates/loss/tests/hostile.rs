@@ -4,8 +4,11 @@
 #[allow(dead_code, reason = "each test uses its part")]
 mod methods;
 
+use std::fmt::Debug;
+
 use candle_core::{DType, Device, Tensor};
 use methods::{AGGREGATORS, SCALARIZERS, TASKS, aggregator, jacobian, scalarizer};
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use taskweave_kernels::autograd::Gradient;
 use taskweave_kernels::{Error, Named, State};
@@ -315,19 +318,16 @@ fn parameters_of_scalarizers_below_any_range_are_refused_by_name_or_harmless() {
     assert!(refused > 10, "{refused}");
 }
 
+/// Reading a configuration that is given one parameter too many names it.
+fn names_what_is_unknown<T: DeserializeOwned + Debug>(text: &str) {
+    let mut config: Value = serde_json::from_str(text).unwrap();
+    config["no_such"] = json!(1);
+    let error = serde_json::from_value::<T>(config).unwrap_err().to_string();
+    assert!(error.contains("unknown field `no_such`"), "{text}: {error}");
+}
+
 #[test]
 fn a_parameter_that_a_method_lacks_is_named() {
-    let given = |text: &str| {
-        let mut config: Value = serde_json::from_str(text).unwrap();
-        config["no_such"] = json!(1);
-        config
-    };
-    for text in AGGREGATORS {
-        let error = serde_json::from_value::<AggregatorConfig>(given(text)).unwrap_err().to_string();
-        assert!(error.contains("`no_such`"), "{text}: {error}");
-    }
-    for text in SCALARIZERS {
-        let error = serde_json::from_value::<ScalarizerConfig>(given(text)).unwrap_err().to_string();
-        assert!(error.contains("`no_such`"), "{text}: {error}");
-    }
+    AGGREGATORS.iter().for_each(|text| names_what_is_unknown::<AggregatorConfig>(text));
+    SCALARIZERS.iter().for_each(|text| names_what_is_unknown::<ScalarizerConfig>(text));
 }

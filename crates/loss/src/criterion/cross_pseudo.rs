@@ -8,12 +8,11 @@
 //! <https://arxiv.org/abs/2106.01226>.
 
 use candle_core::Tensor;
-use serde::{Deserialize, Serialize};
 use taskweave_kernels::{Result, Target};
 
 use super::stacked::{networks_of, split};
 use super::{Criterion, CrossEntropy};
-use crate::no_parameters::{NoParameters, no_parameters};
+use crate::no_parameters::no_parameters;
 
 /// Every network learns the classes that its peers would choose.
 ///
@@ -32,8 +31,7 @@ use crate::no_parameters::{NoParameters, no_parameters};
 /// assert!((losses[0] - 2.0 * (1.0 + 5f64.exp()).ln()).abs() < 1e-9);
 /// # Ok::<(), taskweave_kernels::Error>(())
 /// ```
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "NoParameters", into = "NoParameters")]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct CrossPseudo;
 
 no_parameters!(CrossPseudo);

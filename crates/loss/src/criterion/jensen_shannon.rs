@@ -7,11 +7,10 @@
 //! <https://arxiv.org/abs/1803.05984>.
 
 use candle_core::Tensor;
-use serde::{Deserialize, Serialize};
 use taskweave_kernels::{Result, Target};
 
 use super::{Criterion, stacked::over_networks};
-use crate::no_parameters::{NoParameters, no_parameters};
+use crate::no_parameters::no_parameters;
 
 /// Jensen–Shannon divergence between the predictions of several networks.
 ///
@@ -30,8 +29,7 @@ use crate::no_parameters::{NoParameters, no_parameters};
 /// assert!(losses[0].abs() < 1e-15 && (losses[1] - 2f64.ln()).abs() < 1e-15);
 /// # Ok::<(), taskweave_kernels::Error>(())
 /// ```
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "NoParameters", into = "NoParameters")]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct JensenShannon;
 
 no_parameters!(JensenShannon);

@@ -5,11 +5,10 @@
 //! The soft cross-entropy less the entropy of the target: the same gradient in x, and 0 where p = t.
 
 use candle_core::Tensor;
-use serde::{Deserialize, Serialize};
 use taskweave_kernels::{Result, Target};
 
 use super::{Criterion, softmax::over_distributions};
-use crate::no_parameters::{NoParameters, no_parameters};
+use crate::no_parameters::no_parameters;
 
 /// Kullback–Leibler divergence of a soft target from the prediction.
 ///
@@ -28,8 +27,7 @@ use crate::no_parameters::{NoParameters, no_parameters};
 /// assert!((losses[0] - 2f64.ln()).abs() < 1e-15 && losses[1].abs() < 1e-15);
 /// # Ok::<(), taskweave_kernels::Error>(())
 /// ```
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "NoParameters", into = "NoParameters")]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct KlDivergence;
 
 no_parameters!(KlDivergence);

@@ -1,14 +1,13 @@
 //! Absolute error: ℓ = |x − t|, with slope 0 at x = t.
 
 use candle_core::Tensor;
-use serde::{Deserialize, Serialize};
 use taskweave_kernels::{Result, Target};
 
 use super::{
     Criterion,
     elementwise::{elementwise, magnitude},
 };
-use crate::no_parameters::{NoParameters, no_parameters};
+use crate::no_parameters::no_parameters;
 
 /// Absolute error.
 ///
@@ -25,8 +24,7 @@ use crate::no_parameters::{NoParameters, no_parameters};
 /// assert_eq!(losses.to_vec1::<f64>()?, [2.0]); // (1 + 3) / 2
 /// # Ok::<(), taskweave_kernels::Error>(())
 /// ```
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "NoParameters", into = "NoParameters")]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct L1;
 
 no_parameters!(L1);

@@ -4,7 +4,6 @@
 //! d²/2 − d⁴/12 + d⁶/45 − 17d⁸/2520, where the other form cancels.
 
 use candle_core::Tensor;
-use serde::{Deserialize, Serialize};
 use taskweave_kernels::{Result, Target};
 
 use super::{
@@ -12,7 +11,7 @@ use super::{
     elementwise::{elementwise, magnitude},
     softplus::log1p_exp_neg,
 };
-use crate::no_parameters::{NoParameters, no_parameters};
+use crate::no_parameters::no_parameters;
 
 /// Logarithm of the hyperbolic cosine of the error.
 ///
@@ -29,8 +28,7 @@ use crate::no_parameters::{NoParameters, no_parameters};
 /// assert_eq!(losses.to_vec1::<f64>()?, [0.0, 800.0 - 2f64.ln()]);
 /// # Ok::<(), taskweave_kernels::Error>(())
 /// ```
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "NoParameters", into = "NoParameters")]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct LogCosh;
 
 no_parameters!(LogCosh);

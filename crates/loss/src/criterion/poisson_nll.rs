@@ -4,11 +4,10 @@
 //! loss is infinite there because the likelihood is 0.
 
 use candle_core::Tensor;
-use serde::{Deserialize, Serialize};
 use taskweave_kernels::{Result, Target};
 
 use super::{Criterion, elementwise::elementwise};
-use crate::no_parameters::{NoParameters, no_parameters};
+use crate::no_parameters::no_parameters;
 
 /// Poisson negative log-likelihood on log-rates.
 ///
@@ -25,8 +24,7 @@ use crate::no_parameters::{NoParameters, no_parameters};
 /// assert_eq!(losses.to_vec1::<f64>()?, [1.0]); // e⁰ − 3·0
 /// # Ok::<(), taskweave_kernels::Error>(())
 /// ```
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "NoParameters", into = "NoParameters")]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct PoissonNll;
 
 no_parameters!(PoissonNll);

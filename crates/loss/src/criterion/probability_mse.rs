@@ -8,11 +8,10 @@
 //! <https://arxiv.org/abs/1703.01780>.
 
 use candle_core::Tensor;
-use serde::{Deserialize, Serialize};
 use taskweave_kernels::{Result, Target};
 
 use super::{Criterion, softmax::over_distributions};
-use crate::no_parameters::{NoParameters, no_parameters};
+use crate::no_parameters::no_parameters;
 
 /// Squared error between the probabilities of a network and given ones.
 ///
@@ -29,8 +28,7 @@ use crate::no_parameters::{NoParameters, no_parameters};
 /// assert_eq!(losses.to_vec1::<f64>()?, [0.25]); // (½² + ½²) / 2
 /// # Ok::<(), taskweave_kernels::Error>(())
 /// ```
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "NoParameters", into = "NoParameters")]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ProbabilityMse;
 
 no_parameters!(ProbabilityMse);

@@ -4,11 +4,10 @@
 //!     ℓ = −Σ_c t_c·log p_c.
 
 use candle_core::Tensor;
-use serde::{Deserialize, Serialize};
 use taskweave_kernels::{Result, Target};
 
 use super::{Criterion, softmax::over_distributions};
-use crate::no_parameters::{NoParameters, no_parameters};
+use crate::no_parameters::no_parameters;
 
 /// Cross-entropy with a soft target: mixed labels, a teacher's probabilities.
 ///
@@ -26,8 +25,7 @@ use crate::no_parameters::{NoParameters, no_parameters};
 /// assert_eq!(losses.to_vec1::<f64>()?, [600.0]); // ¾ · 800
 /// # Ok::<(), taskweave_kernels::Error>(())
 /// ```
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "NoParameters", into = "NoParameters")]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct SoftCrossEntropy;
 
 no_parameters!(SoftCrossEntropy);

@@ -5,14 +5,13 @@
 //! Learning", CVPR workshops 2019, <https://arxiv.org/abs/1904.08492>.
 
 use candle_core::Tensor;
-use serde::{Deserialize, Serialize};
 use taskweave_kernels::{Named, Result, State, Stateful};
 
 use super::{
     Scalarizer,
     terms::{above, sum_of},
 };
-use crate::no_parameters::{NoParameters, no_parameters};
+use crate::no_parameters::no_parameters;
 
 /// (Π Lᵢ)^(1/K). It has no parameters.
 ///
@@ -29,8 +28,7 @@ use crate::no_parameters::{NoParameters, no_parameters};
 /// assert_eq!(GeometricMean.scalarize(&losses)?.to_scalar::<f64>()?, 1.0);
 /// # Ok::<(), taskweave_kernels::Error>(())
 /// ```
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "NoParameters", into = "NoParameters")]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct GeometricMean;
 
 no_parameters!(GeometricMean);

@@ -1,11 +1,10 @@
 //! Mean of the losses: (1/K) Σ Lᵢ over the K tasks that are present.
 
 use candle_core::Tensor;
-use serde::{Deserialize, Serialize};
 use taskweave_kernels::{Named, Result, State, Stateful};
 
 use super::{Scalarizer, terms::sum_of};
-use crate::no_parameters::{NoParameters, no_parameters};
+use crate::no_parameters::no_parameters;
 
 /// Mean of the losses.
 ///
@@ -19,8 +18,7 @@ use crate::no_parameters::{NoParameters, no_parameters};
 /// assert_eq!(Mean.scalarize(&losses)?.to_scalar::<f64>()?, 1.5);
 /// # Ok::<(), taskweave_kernels::Error>(())
 /// ```
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "NoParameters", into = "NoParameters")]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Mean;
 
 no_parameters!(Mean);

@@ -1,11 +1,10 @@
 //! Sum of the losses: Σ Lᵢ over the tasks that are present.
 
 use candle_core::Tensor;
-use serde::{Deserialize, Serialize};
 use taskweave_kernels::{Named, Result, State, Stateful};
 
 use super::{Scalarizer, terms::sum_of};
-use crate::no_parameters::{NoParameters, no_parameters};
+use crate::no_parameters::no_parameters;
 
 /// Sum of the losses.
 ///
@@ -19,8 +18,7 @@ use crate::no_parameters::{NoParameters, no_parameters};
 /// assert_eq!(Sum.scalarize(&losses)?.to_scalar::<f64>()?, 3.0);
 /// # Ok::<(), taskweave_kernels::Error>(())
 /// ```
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "NoParameters", into = "NoParameters")]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Sum;
 
 no_parameters!(Sum);

@@ -8,7 +8,6 @@
 //! Reference: Liu, Chu and Thuerey, "ConFIG: Towards Conflict-free Training of Physics Informed Neural Networks",
 //! ICLR 2025, <https://arxiv.org/abs/2408.11104>.
 
-use serde::{Deserialize, Serialize};
 use taskweave_kernels::Result;
 
 use super::{
@@ -16,10 +15,7 @@ use super::{
     scaled::{Scaled, uniform},
     stateless::stateless,
 };
-use crate::{
-    Gramian,
-    no_parameters::{NoParameters, no_parameters},
-};
+use crate::{Gramian, no_parameters::no_parameters};
 
 /// Equal cosines with all gradients. It has no parameters.
 ///
@@ -32,8 +28,7 @@ use crate::{
 /// assert!((weights[0] - 2.0).abs() < 1e-12 && (weights[1] - 2.0 / 3.0).abs() < 1e-12);
 /// # Ok::<(), taskweave_kernels::Error>(())
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(from = "NoParameters", into = "NoParameters")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ConfigGrad;
 
 no_parameters!(ConfigGrad);

@@ -8,14 +8,10 @@
 //! Reference: Lopez-Paz and Ranzato, "Gradient Episodic Memory for Continual Learning", NeurIPS 2017,
 //! <https://arxiv.org/abs/1706.08840>.
 
-use serde::{Deserialize, Serialize};
 use taskweave_kernels::Result;
 
 use super::{Weighting, cone, scaled::Scaled, stateless::stateless};
-use crate::{
-    Gramian,
-    no_parameters::{NoParameters, no_parameters},
-};
+use crate::{Gramian, no_parameters::no_parameters};
 
 /// The projection of the mean gradient onto the dual cone. It has no parameters.
 ///
@@ -31,8 +27,7 @@ use crate::{
 /// assert!((weights[0] - 11.0 / 18.0).abs() < 1e-12 && weights[1] == 0.5);
 /// # Ok::<(), taskweave_kernels::Error>(())
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(from = "NoParameters", into = "NoParameters")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct DualProj;
 
 no_parameters!(DualProj);

@@ -10,7 +10,6 @@
 //! Reference: Liu et al., "Towards Impartial Multi-task Learning", ICLR 2021,
 //! <https://openreview.net/forum?id=IMPnRXEWpvr>.
 
-use serde::{Deserialize, Serialize};
 use taskweave_kernels::Result;
 
 use super::{
@@ -18,10 +17,7 @@ use super::{
     scaled::{Scaled, uniform},
     stateless::stateless,
 };
-use crate::{
-    Gramian,
-    no_parameters::{NoParameters, no_parameters},
-};
+use crate::{Gramian, no_parameters::no_parameters};
 
 /// Below this, relative to its terms, a sum is rounding.
 const CANCELED: f64 = 1e-12;
@@ -37,8 +33,7 @@ const CANCELED: f64 = 1e-12;
 /// assert!((weights[0] - 0.75).abs() < 1e-15 && (weights[1] - 0.25).abs() < 1e-15);
 /// # Ok::<(), taskweave_kernels::Error>(())
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(from = "NoParameters", into = "NoParameters")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ImtlG;
 
 no_parameters!(ImtlG);

@@ -2,14 +2,10 @@
 //!
 //! w = 1/m. The baseline; no guarantee.
 
-use serde::{Deserialize, Serialize};
 use taskweave_kernels::Result;
 
 use super::{Weighting, scaled::uniform, stateless::stateless};
-use crate::{
-    Gramian,
-    no_parameters::{NoParameters, no_parameters},
-};
+use crate::{Gramian, no_parameters::no_parameters};
 
 /// 1/m for each of m tasks. It has no parameters.
 ///
@@ -20,8 +16,7 @@ use crate::{
 /// assert_eq!(Mean.weights(&gramian)?, [0.5, 0.5]);
 /// # Ok::<(), taskweave_kernels::Error>(())
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(from = "NoParameters", into = "NoParameters")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Mean;
 
 no_parameters!(Mean);

@@ -9,14 +9,10 @@
 //! Reference: Qin et al., "NTKMTL: Mitigating Task Imbalance in Multi-Task Learning from Neural Tangent Kernel
 //! Perspective", 2025.
 
-use serde::{Deserialize, Serialize};
 use taskweave_kernels::Result;
 
 use super::{Weighting, scaled::Scaled, stateless::stateless};
-use crate::{
-    Gramian,
-    no_parameters::{NoParameters, no_parameters},
-};
+use crate::{Gramian, no_parameters::no_parameters};
 
 /// Gradients of equal length. It has no parameters.
 ///
@@ -28,8 +24,7 @@ use crate::{
 /// assert_eq!(NormBalance.weights(&gramian)?, [5.0, 5.0 / 7.0]);
 /// # Ok::<(), taskweave_kernels::Error>(())
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(from = "NoParameters", into = "NoParameters")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct NormBalance;
 
 no_parameters!(NormBalance);

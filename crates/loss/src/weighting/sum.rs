@@ -2,14 +2,10 @@
 //!
 //! w = 1, which is m times the step of the mean. No guarantee.
 
-use serde::{Deserialize, Serialize};
 use taskweave_kernels::Result;
 
 use super::{Weighting, stateless::stateless};
-use crate::{
-    Gramian,
-    no_parameters::{NoParameters, no_parameters},
-};
+use crate::{Gramian, no_parameters::no_parameters};
 
 /// 1 for every task. It has no parameters.
 ///
@@ -20,8 +16,7 @@ use crate::{
 /// assert_eq!(Sum.weights(&gramian)?, [1.0, 1.0]);
 /// # Ok::<(), taskweave_kernels::Error>(())
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(from = "NoParameters", into = "NoParameters")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Sum;
 
 no_parameters!(Sum);

@@ -11,14 +11,10 @@
 //! Reference: Quinton and Rey, "Jacobian Descent for Multi-Objective Optimization", 2024,
 //! <https://arxiv.org/abs/2406.16232>.
 
-use serde::{Deserialize, Serialize};
 use taskweave_kernels::Result;
 
 use super::{Weighting, cone, scaled::Scaled, stateless::stateless};
-use crate::{
-    Gramian,
-    no_parameters::{NoParameters, no_parameters},
-};
+use crate::{Gramian, no_parameters::no_parameters};
 
 /// The mean projection onto the dual cone. It has no parameters.
 ///
@@ -33,8 +29,7 @@ use crate::{
 /// assert_eq!(UpGrad.weights(&gramian)?, [0.625, 1.0]);
 /// # Ok::<(), taskweave_kernels::Error>(())
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(from = "NoParameters", into = "NoParameters")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct UpGrad;
 
 no_parameters!(UpGrad);
