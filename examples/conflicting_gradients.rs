@@ -16,6 +16,9 @@ use taskweave::cotrain::report::Table;
 use taskweave::prelude::*;
 use toy::{METHODS, Path, STARTS, descend};
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Two losses whose gradients conflict
 #[derive(Parser)]
 struct Arguments {
