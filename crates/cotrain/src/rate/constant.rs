@@ -13,6 +13,7 @@ use crate::stateless::stateless;
 /// assert_eq!(Constant.rate(0.1, 7), 0.1);
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(from = "Fields", into = "Fields")]
 pub struct Constant;
 
 impl Rate for Constant {
@@ -22,3 +23,20 @@ impl Rate for Constant {
 }
 
 stateless!(Constant);
+
+/// None; read as such so that one that is given is named.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Fields {}
+
+impl From<Fields> for Constant {
+    fn from(_: Fields) -> Self {
+        Self
+    }
+}
+
+impl From<Constant> for Fields {
+    fn from(_: Constant) -> Self {
+        Self {}
+    }
+}
