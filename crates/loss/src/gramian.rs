@@ -56,7 +56,7 @@ impl Gramian {
     /// A Gramian from the inner products of gradients, row by row.
     ///
     /// # Errors
-    /// As for [`Gramian::new`]; [`Error::NonFinite`] names the task whose gradient holds a NaN or an infinity.
+    /// As for [`Gramian::new`]; [`Error::NonFinite`] names the task whose gradient holds a NaN or an infinity, or is too long for its square.
     ///
     /// # Example
     /// ```

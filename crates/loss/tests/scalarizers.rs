@@ -123,6 +123,46 @@ fn what_does_not_fit_is_a_typed_error() {
     }
     let unknown = config(ROWS[2]).build().scalarize(&losses(&[("d", 1.0)])).unwrap_err();
     assert!(matches!(unknown, Error::Unknown { .. }));
+    let below = r#"{"name": "stch", "mu": 1.0, "nadir": [1.0, 1.0], "ideal": [1.5, 0.0]}"#;
+    let error = config(below).build().scalarize(&losses(&[("a", 1.0), ("b", 2.0)])).unwrap_err();
+    assert_eq!(error.to_string(), "loss of `a`: expected a number > 1.5, its ideal, found 1");
+    let mut famo = config(r#"{"name": "famo"}"#).build();
+    famo.scalarize(&losses(&[("a", 1.0), ("b", 2.0)])).unwrap();
+    let error = famo.after_step(&Named::new([("a", 1.0)]).unwrap()).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "tasks of the losses after a step: expected those of the step: a, b, found a"
+    );
+}
+
+#[test]
+fn numbers_per_task_are_written_in_three_ways_and_no_other() {
+    let of = |weights: &str| format!(r#"{{"name": "constant", "weights": {weights}}}"#);
+    let value = |weights: &str| {
+        let losses = losses(&[("a", 3.0), ("b", 4.0)]);
+        config(&of(weights)).build().scalarize(&losses).unwrap().to_scalar::<f64>().unwrap()
+    };
+    for weights in ["[1.0, 10.0]", r#"[["b", 10.0], ["a", 1.0]]"#, r#"{"b": 10.0, "a": 1.0}"#] {
+        assert_eq!(value(weights), 43.0, "{weights}");
+    }
+    for weights in [r#""a""#, r#"{"a": "b"}"#, "[[1.0]]", r#"[["a", 1.0], ["a", 2.0]]"#] {
+        let error = serde_json::from_str::<ScalarizerConfig>(&of(weights)).unwrap_err().to_string();
+        assert!(error.contains("one number per task") || error.contains("`a`"), "{weights}: {error}");
+    }
+}
+
+#[test]
+fn only_the_direction_of_a_preference_counts_however_long_it_is() {
+    let losses = losses(&[("a", 3.0), ("b", 4.0)]);
+    for size in [1e-200, 1.0, 1e200] {
+        let text =
+            format!(r#"{{"name": "pbi", "theta": 5.0, "preference": [{:e}, {:e}]}}"#, 3.0 * size, 4.0 * size);
+        let value = config(&text).build().scalarize(&losses).unwrap().to_scalar::<f64>().unwrap();
+        assert!((value - 5.0).abs() < 1e-12, "{text}: {value}");
+    }
+    let text = r#"{"name": "cosmos", "lambda": 1e200, "preference": [3e200, 4e200]}"#;
+    let value = config(text).build().scalarize(&losses).unwrap().to_scalar::<f64>().unwrap();
+    assert!((value / 24e200 - 1.0).abs() < 1e-12, "{value}");
 }
 
 #[test]
@@ -145,6 +185,7 @@ fn parameters_out_of_range_are_refused_by_name() {
         (r#"{"name": "uncertainty_softmax", "temperature": 0.0}"#, "temperature"),
         (r#"{"name": "dwa", "temperature": -2.0}"#, "temperature"),
         (r#"{"name": "stch", "mu": 0.0}"#, "mu"),
+        (r#"{"name": "stch", "mu": 1e-310}"#, "mu"),
         (r#"{"name": "stch", "mu": 1.0, "preference": [0.5, 0.0]}"#, "preference[1]"),
         (r#"{"name": "stch", "mu": 1.0, "nadir": [["a", -1.0]]}"#, "nadir of task `a`"),
         (r#"{"name": "famo", "lr": 0.0}"#, "lr"),

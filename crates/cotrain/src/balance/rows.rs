@@ -98,7 +98,7 @@ impl Balance {
             return Ok(None);
         };
         let Some(weighting) = aggregator.weighting() else { return Ok(None) };
-        let weights = weighting.without_gradients(rows.len())?;
+        let weights = weighting.without_gradients(&rows.names().collect::<Vec<_>>())?;
         let named = |weights| Named::new(rows.names().map(String::from).zip(checked(rows.names(), weights)?));
         weights.map(named).transpose()
     }

@@ -80,7 +80,7 @@ impl Default for SdmGradConfig {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PairScale {
-    /// The square of the mean norm, estimated as √gᵢ(ξ)·gᵢ(ξ′) where that is positive and 0 elsewhere.
+    /// The square of the mean of √(‖gᵢ(ξ)‖ ‖gᵢ(ξ′)‖) over the tasks.
     #[default]
     MeanNorm,
     /// Themselves.

@@ -33,13 +33,13 @@ impl Weighted {
     }
 
     fn sum(&mut self, jacobian: &Jacobian) -> Result<Aggregated> {
-        let tasks = jacobian.rows().names();
-        let Some(weights) = self.weighting.without_gradients(tasks.len())? else {
+        let tasks: Vec<&str> = jacobian.rows().names().collect();
+        let Some(weights) = self.weighting.without_gradients(&tasks)? else {
             let gramian = jacobian.gramian()?;
             let weights = checked(gramian.tasks(), self.weighting.weights(&gramian)?)?;
             return Ok(Aggregated { gradient: jacobian.combined(&weights)?, weights: Some(weights) });
         };
-        let weights = checked(tasks, weights)?;
+        let weights = checked(tasks.iter().copied(), weights)?;
         let gradient = jacobian.combined(&weights)?;
         for block in gradient.values() {
             if !ops::all_finite(block.values())? {

@@ -113,6 +113,12 @@ impl Scalarizer for Famo {
     }
 
     fn after_step(&mut self, losses: &Named<f64>) -> Result<()> {
+        let (before, now) = (self.seen.logs.names(), losses.names());
+        if before.len() != now.len() {
+            let named = |tasks: &mut dyn Iterator<Item = &str>| tasks.collect::<Vec<_>>().join(", ");
+            let expected = format!("those of the step: {}", named(&mut { before }));
+            return Err(Error::parameter("tasks of the losses after a step", expected, named(&mut { now })));
+        }
         let (after, z) = (self.logs(losses)?, self.shares(losses));
         let fall =
             after.try_map(|task, after| Ok::<_, Error>(self.seen.logs.require("task", task)? - after))?;

@@ -12,7 +12,7 @@ use taskweave_kernels::{Error, Named, Result, State, Stateful};
 
 use super::{
     PerTask, Scalarizer,
-    terms::{numbers, sum_of},
+    terms::{direction, numbers, sum_of},
 };
 use crate::parameter;
 
@@ -57,11 +57,9 @@ impl Pbi {
 impl Scalarizer for Pbi {
     fn scalarize(&mut self, losses: &Named<Tensor>) -> Result<Tensor> {
         numbers(losses)?;
-        let r = self.preference.of("preference", losses)?;
-        let length = r.values().map(|r| r * r).sum::<f64>().sqrt();
-        let along = sum_of(losses, |task, loss| Ok(loss.affine(r[task], 0.0)?))?;
-        let first = along.affine(1.0 / length, 0.0)?;
-        let beside = sum_of(losses, |task, loss| Ok((loss - first.affine(r[task] / length, 0.0)?)?.sqr()?))?;
+        let r = direction(&self.preference.of("preference", losses)?);
+        let first = sum_of(losses, |task, loss| Ok(loss.affine(r[task], 0.0)?))?;
+        let beside = sum_of(losses, |task, loss| Ok((loss - first.affine(r[task], 0.0)?)?.sqr()?))?;
         let scale = numbers(losses)?.values().map(|loss| loss * loss).sum::<f64>();
         // What rounding leaves of 0 has a slope of no meaning.
         if numbers(&Named::new([("d2", beside.clone())])?)?["d2"] <= 1e-24 * scale {

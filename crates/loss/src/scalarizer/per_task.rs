@@ -1,11 +1,14 @@
 //! One number per task in a configuration: by name, or as a list in the order of the tasks.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use taskweave_kernels::{Error, Named, Result};
 
 /// One number per task.
 ///
-/// A list stands for exactly the tasks that it is used for, in their order; names also fit a batch that lacks a task.
+/// A list stands for exactly the tasks that it is used for, in their order; names also fit a batch that lacks a task. In a file
+/// names are pairs with their numbers, or a map.
 ///
 /// # Example
 /// ```
@@ -14,11 +17,13 @@ use taskweave_kernels::{Error, Named, Result};
 /// let tasks = Named::new([("class", ()), ("mask", ())])?;
 /// let listed: PerTask = serde_json::from_str("[1.0, 10.0]").unwrap();
 /// let named: PerTask = serde_json::from_str(r#"[["mask", 10.0], ["class", 1.0]]"#).unwrap();
+/// let mapped: PerTask = serde_json::from_str(r#"{"mask": 10.0, "class": 1.0}"#).unwrap();
 /// assert_eq!(listed.of("weights", &tasks)?, named.of("weights", &tasks)?);
+/// assert_eq!(listed.of("weights", &tasks)?, mapped.of("weights", &tasks)?);
 /// # Ok::<(), taskweave_kernels::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(try_from = "Written", untagged)]
 pub enum PerTask {
     /// In the order of the tasks.
     Listed(Vec<f64>),
@@ -58,6 +63,30 @@ impl PerTask {
             }
         }
         Ok(self)
+    }
+}
+
+/// How it may be written.
+#[derive(Deserialize)]
+#[serde(
+    untagged,
+    expecting = "expected one number per task: a list, pairs of a task and its number, or a map"
+)]
+enum Written {
+    Listed(Vec<f64>),
+    Named(Vec<(String, f64)>),
+    Mapped(BTreeMap<String, f64>),
+}
+
+impl TryFrom<Written> for PerTask {
+    type Error = Error;
+
+    fn try_from(written: Written) -> Result<Self> {
+        Ok(match written {
+            Written::Listed(numbers) => Self::Listed(numbers),
+            Written::Named(numbers) => Self::Named(Named::new(numbers)?),
+            Written::Mapped(numbers) => Self::Named(Named::new(numbers)?),
+        })
     }
 }
 

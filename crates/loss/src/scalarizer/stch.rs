@@ -1,7 +1,7 @@
 //! Smooth Tchebycheff scalarization: the largest weighted loss, smoothed.
 //!
 //! Given the losses of the tasks,
-//!     value = μ log Σ exp(tᵢ / μ),   tᵢ = λᵢ (Lᵢ − zᵢ),   or tᵢ = λᵢ log(Lᵢ / nᵢ) with a nadir n
+//!     value = μ log Σ exp(tᵢ / μ),   tᵢ = λᵢ (Lᵢ − zᵢ),   or tᵢ = λᵢ log((Lᵢ − zᵢ) / nᵢ) with a nadir n
 //! with preferences λ and the ideal z. For μ → 0 it is max tᵢ. The largest exponent is taken out before anything is divided
 //! by μ. λ is 1/K by default, over the K tasks that are present. Guarantees: for a small μ every Pareto optimum is the
 //! minimum for some λ.
@@ -14,7 +14,7 @@ use taskweave_kernels::{Error, Named, Result, State, Stateful};
 
 use super::{
     PerTask, Scalarizer,
-    terms::{above, numbers, sum_of},
+    terms::{numbers, sum_of},
 };
 use crate::parameter;
 
@@ -22,13 +22,13 @@ use crate::parameter;
 ///
 /// | parameter | default | range | meaning |
 /// | --- | --- | --- | --- |
-/// | `mu` | required | > 0 | how smooth |
+/// | `mu` | required | > 0, as 1/μ is finite | how smooth |
 /// | `preference` | 1/K | > 0, one per task | λ |
 /// | `ideal` | 0 | one per task | z, a bound that no loss falls below |
 /// | `nadir` | none | > 0, one per task | n, losses of the worst kind; takes the logarithmic form |
 ///
 /// # Errors
-/// [`Error::Parameter`] in the logarithmic form for a loss that is not > 0.
+/// [`Error::Parameter`] in the logarithmic form for a loss that is not above its ideal.
 ///
 /// # Example
 /// ```
@@ -62,28 +62,28 @@ impl Stch {
             Some(preference) => preference.of("preference", losses)?,
             None => losses.map(|_, _| 1.0 / losses.len() as f64),
         };
-        let (ideal, nadir) = (
-            ideal.as_ref().map(|ideal| ideal.of("ideal", losses)).transpose()?,
-            nadir.as_ref().map(|nadir| nadir.of("nadir", losses)).transpose()?,
-        );
-        losses.try_map(|task, loss| {
-            let below = ideal.as_ref().map_or(0.0, |ideal| ideal[task]);
-            let above = loss.affine(1.0, -below)?;
-            let term = match &nadir {
-                Some(nadir) => above.affine(1.0 / nadir[task], 0.0)?.log()?,
-                None => above,
-            };
-            Ok(term.affine(lambda[task], 0.0)?)
+        let ideal = match ideal {
+            Some(ideal) => ideal.of("ideal", losses)?,
+            None => losses.map(|_, _| 0.0),
+        };
+        let over = losses.try_map(|task, loss| loss.affine(1.0, -ideal[task]))?;
+        let Some(nadir) = nadir else {
+            return over.try_map(|task, over| Ok(over.affine(lambda[task], 0.0)?));
+        };
+        let nadir = nadir.of("nadir", losses)?;
+        for (task, over) in numbers(&over)?.iter().filter(|(_, over)| **over <= 0.0) {
+            let (expected, found) = (format!("a number > {}, its ideal", ideal[task]), over + ideal[task]);
+            return Err(Error::parameter(format!("loss of `{task}`"), expected, found));
+        }
+        over.try_map(|task, over| {
+            Ok(over.affine(1.0 / nadir[task], 0.0)?.log()?.affine(lambda[task], 0.0)?)
         })
     }
 }
 
 impl Scalarizer for Stch {
     fn scalarize(&mut self, losses: &Named<Tensor>) -> Result<Tensor> {
-        match self.fields.nadir {
-            Some(_) => drop(above(losses, 0.0)?),
-            None => drop(numbers(losses)?),
-        }
+        numbers(losses)?;
         let (terms, mu) = (self.terms(losses)?, self.fields.mu);
         let most = numbers(&terms)?.values().fold(f64::NEG_INFINITY, |most, term| most.max(*term));
         let sum = sum_of(&terms, |_, term| Ok(term.affine(1.0, -most)?.affine(1.0 / mu, 0.0)?.exp()?))?;
@@ -126,6 +126,9 @@ impl TryFrom<Fields> for Stch {
         let checked = |numbers: Option<PerTask>, what: &str, check: fn(&str, f64) -> Result<f64>| {
             numbers.map(|numbers| numbers.checked(what, check)).transpose()
         };
+        if fields.mu > 0.0 && !fields.mu.recip().is_finite() {
+            return Err(Error::parameter("mu", "a number > 0 with a finite 1/mu", fields.mu));
+        }
         Ok(Self {
             fields: Fields {
                 mu: parameter::positive("mu", fields.mu)?,

@@ -66,3 +66,10 @@ pub(super) fn softmax(z: &Named<f64>) -> Named<f64> {
     let sum: f64 = powers.values().sum();
     powers.map(|_, power| power / sum)
 }
+
+/// r / ‖r‖ of numbers > 0, however large or small they are.
+pub(super) fn direction(r: &Named<f64>) -> Named<f64> {
+    let most = r.values().fold(0.0, |most: f64, r| most.max(*r));
+    let length = r.values().map(|r| (r / most) * (r / most)).sum::<f64>().sqrt();
+    r.map(|_, r| r / most / length)
+}

@@ -7,12 +7,13 @@
 //! positive xⱼ grows by the most violated condition, and shrinks where an xⱼ would become negative (the active set of
 //! Lawson and Hanson, on the normal equations); each step solves H_PP x_P = f_P by a Cholesky factor that grows with
 //! the set. Where a candidate depends on the set, it takes the place of one of the set: along the dependence nothing but
-//! −fᵀx changes, and it falls. Where no place is free the minimum is −∞.
+//! −fᵀx changes, and it falls. Where no place is free its condition stays violated: by rounding, by as much as a column that
+//! counts as dependent may stand off the span of the set, or without limit, since the minimum is −∞.
 //! Reference: Lawson and Hanson, "Solving Least Squares Problems", 1974, chapter 23.
 
 use taskweave_kernels::{Error, Result};
 
-use super::factor::{Factor, dot};
+use super::factor::{DISTANCE, Factor, dot};
 
 /// How far a condition may be violated, relative to the largest number of f.
 const TOLERANCE: f64 = 1e-12;
@@ -70,42 +71,45 @@ pub(super) fn minimum_from(method: &str, h: &[Vec<f64>], f: &[f64], start: &[f64
     // What left for one that depends on it would come back for rounding alone, until something else enters.
     let mut left: Vec<usize> = Vec::new();
     let scale = f.iter().fold(0.0, |most: f64, value| most.max(value.abs()));
-    let limit = 10 * size + 10;
-    for _ in 0..limit {
+    let mut iterations = 0;
+    for _ in 0..10 * size + 10 {
         let slope = |j: usize| positive.set.iter().map(|&p| h[j][p] * x[p]).sum::<f64>() - f[j];
         let free = (0..size).filter(|j| !positive.set.contains(j) && !left.contains(j));
         let worst = free.map(|j| (j, slope(j))).min_by(|a, b| a.1.total_cmp(&b.1));
-        let Some((entering, _)) = worst.filter(|(_, s)| *s < -TOLERANCE * scale) else { break };
-        let swapped = match positive.push(entering) {
-            true => None,
-            false => match swap(entering, &mut positive, &mut x) {
-                None => break,
-                other => other,
-            },
-        };
+        let Some((entering, slope)) = worst.filter(|(_, s)| *s < -TOLERANCE * scale) else { break };
+        iterations += 1;
+        let entered = positive.push(entering);
+        let other = if entered { None } else { swap(entering, &mut positive, &mut x) };
+        if !entered && other.is_none() && -slope > off_the_span(h, &x, scale) {
+            break;
+        }
         settle(f, &mut positive, &mut x);
-        match swapped {
+        match other {
             Some(other) => left.push(other),
-            None if positive.set.contains(&entering) => left.clear(),
+            None if entered && positive.set.contains(&entering) => left.clear(),
             None => left.push(entering),
         }
     }
-    let residual = residual(h, f, &x);
-    match residual <= ROUNDING {
+    let slopes: Vec<f64> = (0..size).map(|j| dot(&h[j], &x) - f[j]).collect();
+    let terms = (scale + x.iter().sum::<f64>()).max(f64::MIN_POSITIVE);
+    let (mut residual, mut explained) = (0.0f64, true);
+    for (j, slope) in slopes.iter().enumerate() {
+        let violation = if x[j] > 0.0 { slope.abs() } else { -slope };
+        residual = residual.max(violation / terms);
+        explained &= violation <= ROUNDING * terms
+            || !positive.set.contains(&j) && violation <= off_the_span(h, &x, scale) && !positive.push(j);
+    }
+    match explained {
         true => Ok(Solved { x, residual }),
-        false => Err(Error::NotConverged { method: method.into(), iterations: limit, residual }),
+        false => Err(Error::NotConverged { method: method.into(), iterations, residual }),
     }
 }
 
-/// The largest of −s and of |s| where x is positive, relative to the largest f and the sum of x.
-fn residual(h: &[Vec<f64>], f: &[f64], x: &[f64]) -> f64 {
-    let scale = f.iter().fold(0.0, |most: f64, value| most.max(value.abs()));
-    let terms = (scale + x.iter().sum::<f64>()).max(f64::MIN_POSITIVE);
-    let violation = |j: usize| {
-        let s = dot(&h[j], x) - f[j];
-        if x[j] > 0.0 { s.abs() } else { -s }
-    };
-    (0..f.len()).map(violation).fold(0.0, f64::max) / terms
+/// How far the condition of a column that counts as dependent may be violated: by what it stands off the span of the set, times
+/// the length of what it is multiplied with.
+fn off_the_span(h: &[Vec<f64>], x: &[f64], scale: f64) -> f64 {
+    let square: f64 = h.iter().zip(x).map(|(row, own)| own * dot(row, x)).sum();
+    1.1 * DISTANCE * (scale + square.max(0.0).sqrt())
 }
 
 /// Moves x to the minimum over the positive set, which loses what would become negative on the way.
@@ -136,7 +140,7 @@ fn swap(entering: usize, positive: &mut Factor, x: &mut [f64]) -> Option<usize> 
     let parts = positive.solve(&positive.h[entering]);
     let pairs = || positive.set.iter().copied().zip(parts.iter().copied());
     let first = pairs()
-        .filter(|(_, part)| *part > ROUNDING)
+        .filter(|(_, part)| *part > 10.0 * DISTANCE)
         .map(|(p, part)| (p, x[p] / part))
         .min_by(|a, b| a.1.total_cmp(&b.1));
     let (leaving, most) = first?;
@@ -180,6 +184,16 @@ mod tests {
         assert_eq!(x(&[vec![1.0, 1.0], vec![1.0, 1.0]], &[0.0, 0.0]), [0.0, 0.0]);
         let x = x(&[vec![4.0, 2.0], vec![2.0, 1.0]], &[4.0, 2.0]);
         assert_eq!(2.0 * x[0] + x[1], 2.0);
+    }
+
+    #[test]
+    fn two_columns_that_are_opposed_but_for_rounding_bind_like_one_that_is() {
+        // Columns (1, 0), −(1, ε) and (0, 1), to be near −(0, 1): the first two take nothing off it, the third all.
+        let rows = [[1.0, 0.0], [-1.0, -1e-7], [0.6, 0.8]];
+        let h: Vec<Vec<f64>> = rows.iter().map(|a| rows.iter().map(|b| dot(a, b)).collect()).collect();
+        let f: Vec<f64> = rows.iter().map(|row| -row[1]).collect();
+        let Solved { x, residual } = minimum("test", &h, &f).unwrap();
+        assert!(x.iter().all(|x| *x < 1.0) && residual < 3e-7, "{x:?}, {residual:e}");
     }
 
     #[test]

@@ -3,7 +3,8 @@
 //! With unit gradients Û (rows) and C = Û Ûᵀ,
 //!     d̂ = Ûᵀ C⁺ 1 / ‖Ûᵀ C⁺ 1‖,   d = (Σᵢ gᵢ·d̂) d̂.
 //! Cost: one symmetric eigendecomposition. Guarantees: equal cosines; no conflict wherever such a direction exists
-//! (independent gradients). Where there is none (antiparallel gradients), all weights are 0.
+//! (independent gradients). Where gradients depend on each other there may be none: d̂ is that of least squares, and all
+//! weights are 0 where it is (antiparallel gradients).
 //! Variants: Gramian form of the paper's pseudo-inverse of Û. A gradient of 0 takes no part and gets the weight 0.
 //! Reference: Liu, Chu and Thuerey, "ConFIG: Towards Conflict-free Training of Physics Informed Neural Networks",
 //! ICLR 2025, <https://arxiv.org/abs/2408.11104>.

@@ -6,7 +6,8 @@
 //! in the cosines of all gradients and g₀, and one search finds the largest (see `least_gain.rs`). Without the angle, d lies
 //! along the shortest vector of the convex hull (MGDA). Cost: some such problems of m + 1 unknowns.
 //! Guarantees: the angle; the length of g₀; the least gain is not below that of g₀ wherever the latter is ≥ 0. Not: freedom
-//! from conflict, where every direction in the cone harms some task; then it is the one that harms least.
+//! from conflict. Where every direction in the cone harms some task the maximum is d = 0; so as not to stand still, d is then
+//! the best of those with c ‖g₀‖ or more along ĝ₀, brought to the length of g₀, and others of that length may harm less.
 //! Variants: the paper takes one gradient step on the weights of the dual per update and normalizes the result to the
 //! length of g₀; this is the maximum itself. A gradient of 0 takes no part in the least gain. Where g₀ is 0 so is d.
 //! Reference: Hassanpour et al., "Fantastic Multi-Task Gradient Updates and How to Find Them In a Cone", 2025,

@@ -6,16 +6,16 @@ use serde::{Deserialize, Serialize};
 use taskweave_kernels::{Error, Named, Result};
 
 use super::{Weighting, stateless::stateless};
-use crate::{Gramian, parameter};
+use crate::{Gramian, parameter, scalarizer::PerTask};
 
 /// Given weights.
 ///
 /// | parameter | default | range | meaning |
 /// | --- | --- | --- | --- |
-/// | `weights` | required | ≥ 0, one per task | the weights in the order of the tasks |
+/// | `weights` | required | ≥ 0, one per task | the weights, by name or in the order of the tasks |
 ///
 /// # Errors
-/// [`Error::Shape`] for another number of tasks.
+/// [`Error::Shape`] for a list of another length than the tasks, [`Error::Unknown`] for a task without a weight.
 ///
 /// # Example
 /// ```
@@ -27,7 +27,7 @@ use crate::{Gramian, parameter};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Fields")]
 pub struct Constant {
-    weights: Vec<f64>,
+    weights: PerTask,
 }
 
 impl Constant {
@@ -35,33 +35,27 @@ impl Constant {
     ///
     /// # Errors
     /// [`Error::Parameter`] for a weight that is negative or not finite.
-    pub fn new(weights: Vec<f64>) -> Result<Self> {
-        for (i, weight) in weights.iter().enumerate() {
-            parameter::non_negative(&format!("weights[{i}]"), *weight)?;
-        }
-        Ok(Self { weights })
+    pub fn new(weights: impl Into<PerTask>) -> Result<Self> {
+        Ok(Self { weights: weights.into().checked("weights", parameter::non_negative)? })
     }
 
-    fn of(&self, tasks: usize) -> Result<Vec<f64>> {
-        if tasks != self.weights.len() {
-            let expected = format!("[{0}, {0}], one row per weight", self.weights.len());
-            return Err(Error::shape("Gramian", expected, &[tasks; 2]));
-        }
-        Ok(self.weights.clone())
+    fn of<'a>(&self, tasks: impl Iterator<Item = &'a str>) -> Result<Vec<f64>> {
+        let tasks = Named::new(tasks.map(|task| (task, ())))?;
+        Ok(self.weights.of("weights", &tasks)?.values().copied().collect())
     }
 }
 
 impl Weighting for Constant {
-    fn without_gradients(&mut self, tasks: usize) -> Result<Option<Vec<f64>>> {
-        self.of(tasks).map(Some)
+    fn without_gradients(&mut self, tasks: &[&str]) -> Result<Option<Vec<f64>>> {
+        self.of(tasks.iter().copied()).map(Some)
     }
 
     fn weights(&mut self, gramian: &Gramian) -> Result<Vec<f64>> {
-        self.of(gramian.len())
+        self.of(gramian.tasks())
     }
 
     fn prefer(&mut self, preference: &Named<f64>) -> Result<()> {
-        *self = Self::new(preference.values().copied().collect())?;
+        *self = Self::new(preference.clone())?;
         Ok(())
     }
 }
@@ -71,7 +65,7 @@ stateless!(Constant);
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Fields {
-    weights: Vec<f64>,
+    weights: PerTask,
 }
 
 impl TryFrom<Fields> for Constant {
@@ -79,5 +73,19 @@ impl TryFrom<Fields> for Constant {
 
     fn try_from(fields: Fields) -> Result<Self> {
         Self::new(fields.weights)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn weights_go_by_name_in_any_order_and_where_a_task_is_missing() {
+        let mut constant = Constant::new(vec![1.0, 10.0]).unwrap();
+        constant.prefer(&Named::new([("mask", 10.0), ("class", 1.0)]).unwrap()).unwrap();
+        assert_eq!(constant.without_gradients(&["class", "mask"]).unwrap(), Some(vec![1.0, 10.0]));
+        assert_eq!(constant.without_gradients(&["mask"]).unwrap(), Some(vec![10.0]));
+        assert!(matches!(constant.without_gradients(&["depth"]), Err(Error::Unknown { .. })));
     }
 }

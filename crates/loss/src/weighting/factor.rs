@@ -1,8 +1,8 @@
 //! A Cholesky factor of some rows and columns of a symmetric matrix, which grows by one at a time.
 
-/// The square of the smallest distance of a column from the span of others that counts as independent, relative to
-/// its length.
-const INDEPENDENT: f64 = 1e-13;
+/// The smallest distance of a column from the span of others that counts as independent, relative to its length: that which
+/// rounding of f32 leaves of one that depends on them.
+pub(super) const DISTANCE: f64 = 3e-7;
 
 /// H_PP = L Lᵀ of a set P.
 pub(super) struct Factor<'a> {
@@ -26,7 +26,7 @@ impl<'a> Factor<'a> {
             row.push((self.h[j][p] - dot(&above[..known], &row)) / above[known]);
         }
         let pivot = self.h[j][j] - dot(&row, &row);
-        if pivot <= INDEPENDENT * self.h[j][j] {
+        if pivot <= DISTANCE * DISTANCE * self.h[j][j] {
             return false;
         }
         row.push(pivot.sqrt());

@@ -59,10 +59,11 @@ impl Weighting for FairGrad {
         if scaled.len() == 0 {
             return Ok(uniform(size));
         }
-        // With wᵢ = qᵢ / ‖gᵢ‖ the equations are (C q)ᵢ = ‖gᵢ‖^(1/α − 1) qᵢ^(−1/α).
-        let r = 1.0 / self.alpha;
-        let beta: Vec<f64> = scaled.norms.iter().map(|norm| norm.powf(r - 1.0)).collect();
-        Ok(scaled.weights(&newton::fair("fairgrad", &scaled, &beta, r)?.x, size, 0.0))
+        // With wᵢ = qᵢ / ‖gᵢ‖ the equations are (C q)ᵢ = ‖gᵢ‖^(r − 1) qᵢ^(−r), r = 1/α: bᵢ = ‖gᵢ‖^((r − 1) / (r + 1)).
+        let power = (1.0 - self.alpha) / (1.0 + self.alpha);
+        let b: Vec<f64> = scaled.norms.iter().map(|norm| norm.powf(power)).collect();
+        let q = newton::fair("fairgrad", &scaled, &b, 1.0 / self.alpha)?.x;
+        Ok(scaled.weights(&q, size, 0.0))
     }
 }
 
@@ -91,5 +92,28 @@ impl TryFrom<Fields> for FairGrad {
 impl From<FairGrad> for Fields {
     fn from(method: FairGrad) -> Self {
         Self { alpha: method.alpha }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn orthogonal_gradients_are_the_closed_form_for_any_degree_and_units() {
+        // w ‖g‖² = w^(−1/α).
+        for alpha in [0.005, 0.1, 0.5, 1.0, 3.0, 100.0] {
+            for (a, b) in [(1e-4, 1e-4), (1e4, 2e4), (1e-3, 1e3), (1e-40, 1e-40)] {
+                let gramian = Gramian::new(["a", "b"], &[[a * a, 0.0], [0.0, b * b]]).unwrap();
+                let weights = FairGrad::new(alpha).unwrap().weights(&gramian).unwrap();
+                for (weight, norm) in weights.iter().zip([a, b]) {
+                    let expected = norm.powf(-2.0 * alpha / (1.0 + alpha));
+                    assert!(
+                        (weight / expected - 1.0).abs() < 1e-9,
+                        "α = {alpha}, {norm}: {weight}, {expected}"
+                    );
+                }
+            }
+        }
     }
 }

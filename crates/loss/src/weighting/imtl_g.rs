@@ -3,8 +3,9 @@
 //! Given unit gradients ûᵢ, returns w with
 //!     ûᵢ·Jᵀw equal for all i,   Σ w = 1,
 //! which is wᵢ ∝ (C⁺ 1)ᵢ / ‖gᵢ‖ with C the matrix of cosines. Cost: one symmetric eigendecomposition. Guarantees: the
-//! projections are equal. Weights may be negative. Where no direction has equal projections other than 0 (antiparallel
-//! gradients), or the sum of the weights is 0, all weights are 0: there is no step.
+//! projections are equal wherever gradients are independent. Weights may be negative. Where gradients depend on each other
+//! there may be no such direction: then projections are as near to each other as least squares bring them, some may be
+//! negative, and all weights are 0, which is no step, where these are (antiparallel gradients) or where they cancel in the sum.
 //! Variants: the paper solves a linear system of differences, which fails on dependent gradients; this is the
 //! pseudo-inverse. A gradient of 0 takes no part and gets the weight 0.
 //! Reference: Liu et al., "Towards Impartial Multi-task Learning", ICLR 2021,

@@ -22,8 +22,8 @@ pub struct Mean;
 no_parameters!(Mean);
 
 impl Weighting for Mean {
-    fn without_gradients(&mut self, tasks: usize) -> Result<Option<Vec<f64>>> {
-        Ok(Some(uniform(tasks)))
+    fn without_gradients(&mut self, tasks: &[&str]) -> Result<Option<Vec<f64>>> {
+        Ok(Some(uniform(tasks.len())))
     }
 
     fn weights(&mut self, gramian: &Gramian) -> Result<Vec<f64>> {

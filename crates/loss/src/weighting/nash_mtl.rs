@@ -5,7 +5,8 @@
 //! the Nash bargaining solution: the product of the tasks' gains gᵢ·d is largest. Solved by damped Newton in the matrix
 //! of cosines. Cost: some Cholesky decompositions of m × m. Guarantees: gᵢ·d > 0 for every task; wᵢgᵢ does not depend on
 //! the length of gᵢ, so that no task dominates by its units. Where 0 is in the interior of the convex hull (Pareto
-//! stationary), there is no agreement, and an error says so.
+//! stationary), there is no agreement, and an error says so; so it does where gradients are opposed up to an angle of some
+//! 1e-6, at which w is rounding. Short of that the equations hold as far as rounding of w and G lets them.
 //! Variants: no bound on w but `max_norm`; the paper solves the same equations by a sequence of convex programs. Wrap
 //! in [`Every`](super::Every) to bargain anew only at each n-th step. A gradient of 0 takes no part and gets the weight 0.
 //! Reference: Navon et al., "Multi-Task Learning as a Bargaining Game", ICML 2022, <https://arxiv.org/abs/2202.01017>.
@@ -100,6 +101,25 @@ mod tests {
             let w = NashMtl::default().weights(&gramian).unwrap();
             let root = (1.0 + f64::sqrt(1.0) * cosine).sqrt();
             assert!((w[0] * a * root - 1.0).abs() < 1e-8 && (w[1] * b * root - 1.0).abs() < 1e-8, "{w:?}");
+        }
+    }
+
+    #[test]
+    fn nearly_opposed_gradients_still_agree() {
+        for angle in [1e-1, 1e-2, 1e-3, 1e-4, 1e-5] {
+            let (a, b) = ([2.0f64, 0.5], std::f64::consts::PI - angle);
+            let g = [a, [a[0] * b.cos() - a[1] * b.sin(), a[0] * b.sin() + a[1] * b.cos()]];
+            let dot = |i: usize, j: usize| g[i][0] * g[j][0] + g[i][1] * g[j][1];
+            let gramian =
+                Gramian::new(["a", "b"], &[[dot(0, 0), dot(0, 1)], [dot(1, 0), dot(1, 1)]]).unwrap();
+            let weights = NashMtl::default().weights(&gramian).unwrap();
+            // wᵢ‖g‖ = 1 / √(1 + cos θ) = 1 / (√2 sin(angle / 2)).
+            let expected = 1.0 / (dot(0, 0).sqrt() * 2f64.sqrt() * (angle / 2.0).sin());
+            let limit = 1e-15 / angle / angle + 1e-9;
+            assert!(
+                weights.iter().all(|w| (w / expected - 1.0).abs() < limit),
+                "{angle}: {weights:?}, {expected}"
+            );
         }
     }
 

@@ -1,10 +1,11 @@
 //! Damped Newton's method for the fair-resource equations of the tasks.
 //!
 //! ```text
-//! minimize  Ψ(q) = ½ qᵀ C q − Σ βᵢ φ(qᵢ)   over   q > 0,      φ′(q) = q^(−r)
+//! minimize  Ψ(q) = ½ qᵀ C q − Σ bᵢ² φ(qᵢ / bᵢ)   over   q > 0,      φ′(y) = y^(−r),  φ(1) = 0
 //! ```
-//! Ψ is convex, and its minimum solves (C q)ᵢ = βᵢ qᵢ^(−r). Each step solves with C + diag(r βᵢ qᵢ^(−r−1)) by Cholesky,
-//! stays within the positive numbers, and is halved until Ψ falls.
+//! Ψ is convex, and its minimum solves (C q)ᵢ = bᵢ (qᵢ / bᵢ)^(−r); b is the solution for orthogonal gradients, and q follows
+//! when it is scaled. Each step solves with C + diag(r (qᵢ / bᵢ)^(−r−1)) by Cholesky, stays within the positive numbers, and
+//! is halved until Ψ falls.
 
 use nalgebra::{Cholesky, DMatrix, DVector};
 use taskweave_kernels::{Error, Result};
@@ -14,80 +15,93 @@ use super::{cone::Solved, scaled::Scaled};
 /// How far the equations may be violated, relative to the larger of their sides.
 const TOLERANCE: f64 = 1e-11;
 
-/// The most that rounding is taken to explain: more means that q runs away, since there is no solution.
-const EXCUSED: f64 = 1e-6;
+/// The most that rounding is taken to explain, of an equation: more means that q runs away, since there is no solution.
+const EXCUSED: f64 = 1e-3;
 
 const LIMIT: usize = 300;
 
-/// The positive q with (C q)ᵢ = βᵢ qᵢ^(−r), and how far it violates that.
+/// The positive q with (C q)ᵢ = bᵢ (qᵢ / bᵢ)^(−r), and how far it violates that beyond what rounding explains; `b > 0`.
 ///
 /// # Errors
 /// [`Error::NotConverged`] with the largest relative violation: where 0 is in the interior of the convex hull of the
 /// gradients no q exists.
-pub(super) fn fair(method: &str, scaled: &Scaled, beta: &[f64], r: f64) -> Result<Solved> {
-    let c = DMatrix::from_fn(scaled.len(), scaled.len(), |i, j| scaled.cosines[i][j]);
-    // The solution for orthogonal gradients.
-    let mut q = DVector::from_iterator(beta.len(), beta.iter().map(|beta| beta.powf(1.0 / (1.0 + r))));
-    let mut left = residual(&c, beta, r, &q);
-    for _ in 0..LIMIT {
-        if left <= TOLERANCE {
-            break;
-        }
-        let pull = pull(beta, &q, r);
-        let slope = &c * &q - DVector::from_column_slice(&pull);
-        let mut curve = c.clone();
-        (0..beta.len()).for_each(|i| curve[(i, i)] += r * pull[i] / q[i]);
-        let Some(step) = Cholesky::new(curve).map(|factor| -factor.solve(&slope)) else { break };
-        // Close to the minimum the fall of Ψ is lost in rounding before the equations hold.
-        let full = &q + &step;
-        let near = full.min() > 0.0 && residual(&c, beta, r, &full) < 0.5 * left;
-        let next = if near { Some(full) } else { shorter(&c, beta, r, (&q, &step, slope.dot(&step))) };
-        let Some(next) = next else { break };
-        (left, q) = (residual(&c, beta, r, &next), next);
-    }
-    if left <= 1e-9 {
-        return Ok(Solved { x: q.iter().copied().collect(), residual: left });
-    }
-    Err(Error::NotConverged { method: method.into(), iterations: LIMIT, residual: left })
-}
-
-/// The largest violation of the equations, relative to the larger of their sides, beyond what rounding of C q explains.
-fn residual(c: &DMatrix<f64>, beta: &[f64], r: f64, q: &DVector<f64>) -> f64 {
-    let (along, terms, pull) = (c * q, c.abs() * q, pull(beta, q, r));
-    let violation = |i: usize| {
-        let rounding = (4.0 * f64::EPSILON * beta.len() as f64 * terms[i]).min(EXCUSED * pull[i]);
-        ((along[i] - pull[i]).abs() - rounding).max(0.0) / along[i].abs().max(pull[i])
+pub(super) fn fair(method: &str, scaled: &Scaled, b: &[f64], r: f64) -> Result<Solved> {
+    let most = b.iter().fold(0.0, |most: f64, b| most.max(*b));
+    let fair = Fair {
+        c: DMatrix::from_fn(scaled.len(), scaled.len(), |i, j| scaled.cosines[i][j]),
+        b: b.iter().map(|b| b / most).collect(),
+        r,
     };
-    (0..beta.len()).map(violation).fold(0.0, f64::max)
+    let mut q = DVector::from_column_slice(&fair.b);
+    let (mut left, mut iterations) = (fair.residual(&q), 0);
+    while left > TOLERANCE && iterations < LIMIT {
+        let Some(next) = fair.step(&q, left) else { break };
+        (left, q, iterations) = (fair.residual(&next), next, iterations + 1);
+    }
+    match left <= 1e-9 {
+        true => Ok(Solved { x: q.iter().map(|q| q * most).collect(), residual: left }),
+        false => Err(Error::NotConverged { method: method.into(), iterations, residual: left }),
+    }
 }
 
-fn pull(beta: &[f64], q: &DVector<f64>, r: f64) -> Vec<f64> {
-    beta.iter().zip(q).map(|(beta, q)| beta * q.powf(-r)).collect()
-}
-
-/// The place along a step, halved until Ψ falls; nothing where rounding hides any fall.
-fn shorter(
-    c: &DMatrix<f64>,
-    beta: &[f64],
+/// The equations.
+struct Fair {
+    c: DMatrix<f64>,
+    b: Vec<f64>,
     r: f64,
-    (q, step, descent): (&DVector<f64>, &DVector<f64>, f64),
-) -> Option<DVector<f64>> {
-    let psi = |q: &DVector<f64>| {
-        let gain =
-            |(beta, q): (&f64, &f64)| beta * if r == 1.0 { q.ln() } else { q.powf(1.0 - r) / (1.0 - r) };
-        0.5 * q.dot(&(c * q)) - beta.iter().zip(q).map(gain).sum::<f64>()
-    };
-    let edge =
-        q.iter().zip(step).filter(|(_, s)| **s < 0.0).map(|(q, s)| -q / s).fold(f64::INFINITY, f64::min);
-    let (here, mut size) = (psi(q), (0.95 * edge).min(1.0));
-    for _ in 0..60 {
-        let next = q + step * size;
-        if psi(&next) <= here + 1e-4 * size * descent {
-            return Some(next);
-        }
-        size /= 2.0;
+}
+
+impl Fair {
+    /// The next q, from one at which the equations are violated by `left`; nothing where rounding hides any progress.
+    fn step(&self, q: &DVector<f64>, left: f64) -> Option<DVector<f64>> {
+        let pull = self.pull(q);
+        let slope = &self.c * q - DVector::from_column_slice(&pull);
+        let mut curve = self.c.clone();
+        (0..pull.len()).for_each(|i| curve[(i, i)] += self.r * pull[i] / q[i]);
+        let step = -Cholesky::new(curve)?.solve(&slope);
+        // Close to the minimum the fall of Ψ is lost in rounding before the equations hold.
+        let full = q + &step;
+        let near = full.min() > 0.0 && self.residual(&full) < 0.5 * left;
+        if near { Some(full) } else { self.shorter(q, &step, slope.dot(&step)) }
     }
-    None
+
+    /// The largest violation of the equations, relative to the larger of their sides, beyond what rounding of q and of C q
+    /// explains.
+    fn residual(&self, q: &DVector<f64>) -> f64 {
+        let (along, terms, pull) = (&self.c * q, self.c.abs() * q, self.pull(q));
+        let violation = |i: usize| {
+            let rounding = (4.0 * f64::EPSILON * pull.len() as f64 * terms[i]).min(EXCUSED * pull[i]);
+            ((along[i] - pull[i]).abs() - rounding).max(0.0) / along[i].abs().max(pull[i])
+        };
+        // What is not a number is no small violation.
+        let worse = |most: f64, violation: f64| if violation <= most { most } else { violation };
+        (0..pull.len()).map(violation).fold(0.0, worse)
+    }
+
+    fn pull(&self, q: &DVector<f64>) -> Vec<f64> {
+        self.b.iter().zip(q).map(|(b, q)| b * (q / b).powf(-self.r)).collect()
+    }
+
+    fn psi(&self, q: &DVector<f64>) -> f64 {
+        let rest = 1.0 - self.r;
+        let phi = |y: f64| if rest == 0.0 { y.ln() } else { (rest * y.ln()).exp_m1() / rest };
+        0.5 * q.dot(&(&self.c * q)) - self.b.iter().zip(q).map(|(b, q)| b * b * phi(q / b)).sum::<f64>()
+    }
+
+    /// The place along a step, halved until Ψ falls; nothing where rounding hides any fall.
+    fn shorter(&self, q: &DVector<f64>, step: &DVector<f64>, descent: f64) -> Option<DVector<f64>> {
+        let edge =
+            q.iter().zip(step).filter(|(_, s)| **s < 0.0).map(|(q, s)| -q / s).fold(f64::INFINITY, f64::min);
+        let (here, mut size) = (self.psi(q), (0.95 * edge).min(1.0));
+        for _ in 0..60 {
+            let next = q + step * size;
+            if self.psi(&next) <= here + 1e-4 * size * descent {
+                return Some(next);
+            }
+            size /= 2.0;
+        }
+        None
+    }
 }
 
 #[cfg(test)]

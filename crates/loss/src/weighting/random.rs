@@ -48,8 +48,8 @@ impl Random {
 }
 
 impl Weighting for Random {
-    fn without_gradients(&mut self, tasks: usize) -> Result<Option<Vec<f64>>> {
-        Ok(Some(self.draw(tasks)))
+    fn without_gradients(&mut self, tasks: &[&str]) -> Result<Option<Vec<f64>>> {
+        Ok(Some(self.draw(tasks.len())))
     }
 
     fn weights(&mut self, gramian: &Gramian) -> Result<Vec<f64>> {

@@ -22,8 +22,8 @@ pub struct Sum;
 no_parameters!(Sum);
 
 impl Weighting for Sum {
-    fn without_gradients(&mut self, tasks: usize) -> Result<Option<Vec<f64>>> {
-        Ok(Some(vec![1.0; tasks]))
+    fn without_gradients(&mut self, tasks: &[&str]) -> Result<Option<Vec<f64>>> {
+        Ok(Some(vec![1.0; tasks.len()]))
     }
 
     fn weights(&mut self, gramian: &Gramian) -> Result<Vec<f64>> {

@@ -21,6 +21,8 @@ pub fn families(tasks: usize) -> Vec<(&'static str, Rows)> {
     one_zero[tasks / 2] = vec![0.0; wide[0].len()];
     let mut opposed = wide.clone();
     opposed[tasks - 1] = wide[0].iter().map(|x| -x).collect();
+    let mut rounded = wide.clone();
+    rounded[tasks - 1] = wide[0].iter().map(|x| -x * (1.0 + 2e-7 * (rng.uniform() - 0.5))).collect();
     let mut small_opposed = wide.clone();
     small_opposed[tasks - 1] = wide[0].iter().map(|x| -1e-3 * x).collect();
     let mut twice = wide.clone();
@@ -33,6 +35,7 @@ pub fn families(tasks: usize) -> Vec<(&'static str, Rows)> {
         ("rank-deficient", flat),
         ("one zero", one_zero),
         ("opposed", opposed),
+        ("opposed, but for rounding", rounded),
         ("opposed, 1 : 1000", small_opposed),
         ("twice", twice),
         ("zero", vec![vec![0.0; 3]; tasks]),

@@ -133,8 +133,10 @@ fn check(promise: Promise, text: &str, rows: &Rows, w: &[f64], what: &str) {
     let gains = along(rows, &d);
     match promise {
         NoConflict => {
+            // Gradients that are opposed but for rounding of f32 count as opposed.
+            let limit = if what.contains("but for rounding") { 4e-7 } else { 1e-9 };
             for (gain, row) in gains.iter().zip(rows) {
-                assert!(*gain >= -1e-9 * norm(row) * terms, "{what}: {gain:e} of {:e}", norm(row) * terms);
+                assert!(*gain >= -limit * norm(row) * terms, "{what}: {gain:e} of {:e}", norm(row) * terms);
             }
         }
         Shortest => {
@@ -211,9 +213,14 @@ fn check(promise: Promise, text: &str, rows: &Rows, w: &[f64], what: &str) {
                 let matrix = nalgebra::DMatrix::from_row_slice(rows.len(), rows.len(), g.values());
                 let mut values: Vec<f64> = matrix.symmetric_eigenvalues().iter().copied().collect();
                 values.sort_by(f64::total_cmp);
-                let median = values[(values.len() - 1) / 2];
+                let expected = match text {
+                    text if text.contains("min") => values[0],
+                    text if text.contains("rmse") => values.iter().sum::<f64>() / values.len() as f64,
+                    _ => values[(values.len() - 1) / 2],
+                };
                 let found = norm(&d).powi(2) * rows.len() as f64;
-                assert!((found - median).abs() <= 1e-5 * median, "{what}: {found:e} instead of {median:e}");
+                let gap = (found - expected).abs() / expected;
+                assert!(gap <= 1e-5, "{what}: {found:e} instead of {expected:e}");
             }
         }
         NoneWhereStationary => {

@@ -32,7 +32,7 @@ pub enum Promise {
     Shares,
     /// As many tasks as are selected have equal weights, the others none.
     Selects,
-    /// ‖d‖² is the lower median of the eigenvalues of G over K, where gradients are independent.
+    /// ‖d‖² is the least, the lower median or the mean of the eigenvalues of G over K, where gradients are independent.
     Orthogonal,
     /// d is 0 or has the same cosine to every gradient that is not 0, if any direction has.
     EqualCosines,
@@ -47,7 +47,7 @@ pub fn preference(tasks: usize) -> String {
 }
 
 /// The table: a new weighting is tested by a new row.
-pub const ROWS: [Row; 32] = [
+pub const ROWS: [Row; 34] = [
     Row { text: r#"{"name": "mean"}"#, promises: &[Equivariant, Shares] },
     Row { text: r#"{"name": "sum"}"#, promises: &[Equivariant, SumOfAgreeing] },
     Row { text: r#"{"name": "constant", "weights": PREFERENCE}"#, promises: &[] },
@@ -90,7 +90,9 @@ pub const ROWS: [Row; 32] = [
         promises: &[NoConflict, Optimal],
     },
     Row { text: r#"{"name": "ferero", "preference": PREFERENCE}"#, promises: &[Optimal] },
+    Row { text: r#"{"name": "aligned_mtl", "scale": "min"}"#, promises: &[Orthogonal] },
     Row { text: r#"{"name": "aligned_mtl", "scale": "median"}"#, promises: &[Orthogonal] },
+    Row { text: r#"{"name": "aligned_mtl", "scale": "rmse"}"#, promises: &[Orthogonal] },
     Row { text: r#"{"name": "config"}"#, promises: &[EqualCosines] },
     Row { text: r#"{"name": "krum", "n_byzantine": 1, "n_selected": 2}"#, promises: &[Selects] },
     Row { text: r#"{"name": "ema", "beta": 0.7, "of": {"name": "upgrad"}}"#, promises: &[Equivariant] },
