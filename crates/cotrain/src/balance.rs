@@ -190,6 +190,15 @@ impl Balance {
         }
     }
 
+    /// Names all tasks to what balances gradients: a batch may lack some.
+    pub(crate) fn prepare(&mut self, tasks: &[String]) -> Result<()> {
+        match &mut self.gradients {
+            Gradients::Parameters(method) | Gradients::Representation(method) => method.prepare(tasks),
+            // Its rows are those of samples.
+            Gradients::Samples(_) | Gradients::None => Ok(()),
+        }
+    }
+
     /// What hears the losses after a step, and has parameters of its own.
     pub(crate) fn scalarizer_mut(&mut self) -> &mut dyn Scalarizer {
         &mut *self.scalarizer

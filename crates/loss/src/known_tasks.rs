@@ -1,31 +1,83 @@
-//! Whose numbers a method keeps by row.
+//! Whose numbers a method keeps.
 
 use serde::{Deserialize, Serialize};
 use taskweave_kernels::{Error, Result};
 
-/// The tasks of a method that remembers something of each, in row order; none before its first step.
+/// The tasks of a method that remembers something of each; none before its first step.
 ///
-/// Rows of as many other tasks would pass for theirs without it.
+/// Rows of as many other tasks would pass for theirs without it. Where all tasks have been named beforehand, a step may lack some
+/// of them; else every step has those of the first.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct KnownTasks(Vec<String>);
+pub(crate) struct KnownTasks {
+    tasks: Vec<String>,
+    named: bool,
+}
 
 impl KnownTasks {
-    /// Takes the tasks in at the first step; refuses others later.
+    /// All tasks that there are, in any order; those that are known keep their place.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] where others are known.
+    pub(crate) fn name(&mut self, tasks: &[String]) -> Result<()> {
+        if self.tasks.is_empty() {
+            self.tasks = tasks.to_vec();
+        }
+        if self.tasks.len() != tasks.len() || !tasks.iter().all(|task| self.contains(task)) {
+            return Err(self.others("state", tasks.iter().map(String::as_str)));
+        }
+        self.named = true;
+        Ok(())
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.tasks.len()
+    }
+
+    pub(crate) fn contains(&self, task: &str) -> bool {
+        self.tasks.iter().any(|known| known == task)
+    }
+
+    /// The tasks as they are known after a step with these rows, and the place of each row among them.
     ///
     /// # Errors
     /// [`Error::Shape`] for the matrix `what` with rows of other tasks.
-    pub(crate) fn require<'a>(&mut self, what: &str, tasks: impl Iterator<Item = &'a str>) -> Result<()> {
+    pub(crate) fn places<'a>(
+        &self,
+        what: &str,
+        tasks: impl Iterator<Item = &'a str>,
+    ) -> Result<(Self, Vec<usize>)> {
         let found: Vec<&str> = tasks.collect();
-        if self.0.is_empty() {
-            self.0.extend(found.iter().map(|task| task.to_string()));
+        let mut known = self.clone();
+        if known.tasks.is_empty() {
+            known.tasks = found.iter().map(|task| task.to_string()).collect();
         }
-        if found == self.0 {
-            return Ok(());
+        if found == known.tasks {
+            return Ok((known, (0..found.len()).collect()));
         }
-        let expected = format!("one row for each of {}, as before", self.0.join(", "));
-        let what = format!("{what} of the tasks {}", found.join(", "));
-        Err(Error::shape(what, expected, &[found.len()]))
+        let place = |task: &&str| known.tasks.iter().position(|known| known == task);
+        match found.iter().map(place).collect::<Option<Vec<_>>>().filter(|_| known.named) {
+            Some(places) => Ok((known, places)),
+            None => Err(self.others(what, found.into_iter())),
+        }
     }
+
+    fn others<'a>(&self, what: &str, found: impl Iterator<Item = &'a str>) -> Error {
+        let found: Vec<&str> = found.collect();
+        let each = if self.named { "one row at most" } else { "one row" };
+        let expected = format!("{each} for each of {}, as before", self.tasks.join(", "));
+        Error::shape(format!("{what} of the tasks {}", found.join(", ")), expected, &[found.len()])
+    }
+}
+
+/// The numbers at these places.
+pub(crate) fn at<T: Clone>(numbers: &[T], places: &[usize]) -> Vec<T> {
+    places.iter().map(|place| numbers[*place].clone()).collect()
+}
+
+/// Puts numbers at these places.
+pub(crate) fn put<T>(numbers: &mut [T], places: &[usize], new: impl IntoIterator<Item = T>) {
+    places.iter().zip(new).for_each(|(place, new)| numbers[*place] = new);
 }
 
 #[cfg(test)]
@@ -34,13 +86,27 @@ mod tests {
 
     #[test]
     fn as_many_other_tasks_are_refused() {
-        let mut known = KnownTasks::default();
-        known.require("Gramian", ["a", "b"].into_iter()).unwrap();
-        known.require("Gramian", ["a", "b"].into_iter()).unwrap();
-        let error = known.require("Gramian", ["b", "c"].into_iter()).unwrap_err().to_string();
+        let (known, places) = KnownTasks::default().places("Gramian", ["a", "b"].into_iter()).unwrap();
+        assert_eq!(places, [0, 1]);
+        assert_eq!(known.places("Gramian", ["a", "b"].into_iter()).unwrap(), (known.clone(), vec![0, 1]));
+        let error = known.places("Gramian", ["b", "c"].into_iter()).unwrap_err().to_string();
         assert_eq!(
             error,
             "Gramian of the tasks b, c: expected shape one row for each of a, b, as before, found [2]"
         );
+        assert!(known.places("Gramian", ["b"].into_iter()).is_err());
+    }
+
+    #[test]
+    fn tasks_that_are_named_may_be_missing_and_come_in_any_order() {
+        let tasks = |names: &[&str]| names.iter().map(|name| name.to_string()).collect::<Vec<_>>();
+        let mut known = KnownTasks::default();
+        known.name(&tasks(&["a", "b", "c"])).unwrap();
+        assert_eq!(known.places("Gramian", ["c", "a"].into_iter()).unwrap().1, [2, 0]);
+        assert!(known.places("Gramian", ["a", "d"].into_iter()).is_err());
+        known.name(&tasks(&["c", "b", "a"])).unwrap();
+        assert_eq!(known.places("Gramian", ["c"].into_iter()).unwrap().1, [2]);
+        assert!(known.name(&tasks(&["a", "b"])).is_err());
+        assert!(known.name(&tasks(&["a", "b", "d"])).is_err());
     }
 }

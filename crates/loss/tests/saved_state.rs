@@ -8,7 +8,7 @@ use methods::{AGGREGATORS, SCALARIZERS, TASKS, aggregator, jacobian, scalarizer}
 use taskweave_kernels::autograd::Gradient;
 use taskweave_kernels::{Error, Named, Result, State};
 use taskweave_loss::aggregator::BlockwiseConfig;
-use taskweave_loss::{Aggregator, Scalarizer, ScalarizerConfig, WeightingConfig, scalarized};
+use taskweave_loss::{Aggregator, Jacobian, Scalarizer, ScalarizerConfig, WeightingConfig, scalarized};
 
 /// The state as a checkpoint holds it: text and tensors.
 fn stored(state: &State) -> State {
@@ -139,4 +139,74 @@ fn other_tasks_than_before_are_refused_also_after_a_restore() {
     drop(bits(&mut *memory, 0, DType::F64));
     let error = memory.aggregate(&jacobian(1, &TASKS, DType::F32)).unwrap_err();
     assert!(matches!(error, Error::DType { .. }), "{error}");
+}
+
+/// The methods that do with fewer tasks than four: not those with a list of numbers, or that outvote others.
+fn any_number() -> impl Iterator<Item = &'static str> {
+    let four = ["constant", "epo", "ferero", "krum", "trimmed_mean"];
+    AGGREGATORS.into_iter().filter(move |text| !four.iter().any(|name| text.contains(name)))
+}
+
+fn prepared(text: &str) -> Box<dyn Aggregator> {
+    let mut aggregator = aggregator(text);
+    aggregator.prepare(&TASKS.map(String::from)).unwrap();
+    aggregator
+}
+
+#[test]
+fn a_step_may_lack_tasks_that_were_named_and_leaves_what_is_remembered_of_them() {
+    let present: [&[&str]; 6] = [&["a", "c"], &TASKS, &["d", "b"], &["c"], &["b", "a", "d"], &TASKS];
+    for text in any_number() {
+        let (mut whole, mut back) = (prepared(text), prepared(text));
+        for (step, tasks) in present.iter().enumerate() {
+            let before = whole.save().unwrap().tensors;
+            let rows = jacobian(step as u64, tasks, DType::F64);
+            let found = whole.aggregate(&rows).unwrap_or_else(|error| panic!("{text}: {error}"));
+            assert!(found.weights.is_none_or(|weights| weights.len() == tasks.len()), "{text}");
+            for (name, kept) in before.iter().filter(|_| !text.contains("per_group")) {
+                let after = &whole.save().unwrap().tensors[name];
+                let task = TASKS[name.split_once('/').unwrap().0.parse::<usize>().unwrap()];
+                let flat = |x: &Tensor| x.flatten_all().unwrap().to_vec1::<f64>().unwrap();
+                assert_eq!(flat(kept) != flat(after), tasks.contains(&task), "{text}: {name} at step {step}");
+            }
+            // From a checkpoint in mid-run.
+            back.restore(&stored(&whole.save().unwrap())).unwrap();
+            let (a, b) = (bits(&mut *whole, 70, DType::F64), bits(&mut *back, 70, DType::F64));
+            assert!(a == b, "{text} after step {step}");
+        }
+        let error = whole.aggregate(&jacobian(9, &["a", "e"], DType::F64));
+        let remembers =
+            ["gradnorm", "gradvac", "pcd", "ema", "every", "db_mtl\"}", "moco", "excess", "sam_gs"];
+        if remembers.iter().any(|name| text.contains(name)) {
+            assert!(matches!(error, Err(Error::Shape { .. })), "{text}");
+            let others = ["a", "b", "c"].map(String::from);
+            assert!(matches!(whole.prepare(&others), Err(Error::Shape { .. })), "{text}");
+        }
+    }
+}
+
+/// What a method remembers goes by name: where rows change places in mid-run, so do the weights.
+#[test]
+fn rows_of_named_tasks_may_change_places() {
+    let turned = ["c", "a", "d", "b"];
+    let drawn = ["random", "pcgrad", "gradvac", "graddrop"];
+    for text in any_number().filter(|text| !drawn.iter().any(|name| text.contains(name))) {
+        let (mut one, mut other) = (prepared(text), prepared(text));
+        for step in 0..4 {
+            let rows = jacobian(step, &TASKS, DType::F64);
+            let order: &[&str] = if step % 2 == 1 { &turned } else { &TASKS };
+            let losses = Named::new(TASKS.iter().zip(rows.losses().unwrap()).map(|(t, l)| (*t, *l))).unwrap();
+            let others = Named::new(order.iter().map(|task| (*task, rows.rows()[task].clone()))).unwrap();
+            let losses = Named::new(order.iter().map(|task| (*task, losses[task]))).unwrap();
+            let others = Jacobian::new(others).unwrap().with_losses(losses).unwrap();
+            let (a, b) = (one.aggregate(&rows).unwrap(), other.aggregate(&others).unwrap());
+            for (name, block) in a.gradient.iter() {
+                let flat =
+                    |x: &Gradient| x.clone().into_dense().unwrap().flatten_all().unwrap().to_vec1::<f64>();
+                for (a, b) in flat(block).unwrap().iter().zip(flat(&b.gradient[name]).unwrap()) {
+                    assert!((a - b).abs() <= 1e-6 * (1.0 + a.abs()), "{text} at step {step}: {a} and {b}");
+                }
+            }
+        }
+    }
 }

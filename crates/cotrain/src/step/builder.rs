@@ -139,6 +139,7 @@ impl StepBuilder {
         if let Some(like) = self.params.named().values().next().map(|param| param.var.as_tensor().clone()) {
             self.balance.scalarizer_mut().prepare(&tasks, like.dtype(), like.device())?;
         }
+        self.balance.prepare(&tasks)?;
         self.balance.check(&self.schedule)?;
         check_samples(&self.balance, &criteria)?;
         let representation = matches!(self.balance.gradients(), Gradients::Representation(_));

@@ -120,6 +120,27 @@ fn a_missing_task_is_left_out_of_the_balance() {
     }
 }
 
+/// The first batch lacks tasks, later ones lack others: what a method remembers is by task.
+#[test]
+fn every_balance_goes_on_where_batches_lack_tasks() {
+    let parameters = aggregators().into_iter().map(|text| ("parameters", text));
+    let representation = weightings().into_iter().map(|text| ("representation", text));
+    for (place, text) in parameters.chain(representation) {
+        let (mut step, params) = step(of(place, &text));
+        for (i, tasks) in [&["product", "second"][..], &TASKS, &["sum"], &TASKS].into_iter().enumerate() {
+            let found = step.step(&with_tasks(&batch(i as u64, 8), tasks));
+            match found {
+                Ok(report) => assert_eq!(report.losses.len(), tasks.len(), "{place}: {text}"),
+                // Methods that outvote others need them, and a list has a number for each of four.
+                Err(Error::Parameter { .. } | Error::Shape { .. })
+                    if ["krum", "trimmed_mean", "["].iter().any(|name| text.contains(name)) => {}
+                Err(error) => panic!("{place}: {text}: {error}"),
+            }
+        }
+        assert!(all_values(&params).iter().all(|value| value.is_finite()), "{place}: {text}");
+    }
+}
+
 /// A task that only one of the batches has takes its whole loss from there.
 #[test]
 fn losses_are_the_weighted_means_over_the_batches_that_have_the_task() {

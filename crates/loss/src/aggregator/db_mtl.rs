@@ -15,7 +15,7 @@ use super::{
     Aggregated, Aggregator,
     memory::{Memory, as_gradient, in_place_of, tracked},
 };
-use crate::{Jacobian, known_tasks::KnownTasks, parameter};
+use crate::{Jacobian, parameter};
 
 const EPSILON: f64 = 1e-8;
 
@@ -27,7 +27,7 @@ const EPSILON: f64 = 1e-8;
 /// | `sigma` | 0 | ≥ 0 | how fast that decays |
 ///
 /// # Errors
-/// [`Error::Parameter`] where losses are missing or not > −1e-8; [`Error::Shape`] for other tasks or numbers than before.
+/// [`Error::Parameter`] where losses are missing or not > −1e-8; [`Error::Shape`] for other tasks or numbers than before, or tasks than were [named](Aggregator::prepare).
 ///
 /// # Example
 /// ```
@@ -54,7 +54,6 @@ pub struct DbMtl {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 struct Seen {
     steps: u64,
-    tasks: KnownTasks,
 }
 
 impl DbMtl {
@@ -81,6 +80,10 @@ impl Aggregator for DbMtl {
         self.beta > 0.0
     }
 
+    fn prepare(&mut self, tasks: &[String]) -> Result<()> {
+        self.memory.prepare(tasks)
+    }
+
     fn aggregate(&mut self, jacobian: &Jacobian) -> Result<Aggregated> {
         let slopes = slopes(jacobian)?;
         if self.beta == 0.0 {
@@ -90,17 +93,15 @@ impl Aggregator for DbMtl {
                 longest(&lengths).iter().zip(&slopes).map(|(a, slope)| a * slope).collect();
             return Ok(Aggregated { gradient: jacobian.combined(&weights)?, weights: Some(weights) });
         }
-        let mut seen = self.seen.clone();
-        seen.tasks.require("Jacobian", jacobian.rows().names())?;
-        let keep = self.beta / ((seen.steps + 1) as f64).powf(self.sigma);
+        let at = self.memory.at(jacobian)?;
+        let keep = self.beta / ((self.seen.steps + 1) as f64).powf(self.sigma);
         let take: Vec<f64> = slopes.into_iter().map(|slope| (1.0 - keep) * slope).collect();
-        let (m, squares) = tracked(&self.memory, jacobian, (keep, &take))?;
+        let (m, squares) = tracked((&self.memory, &at), jacobian, (keep, &take))?;
         let lengths: Vec<f64> = squares.iter().map(|squares| squares[1].sqrt()).collect();
         let of_m = in_place_of(jacobian, &m)?;
         let gradient = as_gradient(of_m.combined(&longest(&lengths))?, jacobian)?;
-        self.memory.put(m)?;
-        seen.steps += 1;
-        self.seen = seen;
+        self.memory.put(at, m)?;
+        self.seen.steps += 1;
         Ok(Aggregated { gradient, weights: None })
     }
 }

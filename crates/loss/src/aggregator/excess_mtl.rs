@@ -7,7 +7,7 @@
 //! Cost: two passes over rows and memory of the size of all rows. Guarantees: Σ w = m; a noisy task, whose loss stays
 //! high whatever is done, does not take over as it does where weights follow losses.
 //! Variants: as the authors' code, which has a warm-up of one step. A task whose gradient was 0 during the warm-up keeps its
-//! place.
+//! place. Steps are counted by task, and m tasks are those that a step has.
 //! Reference: He et al., "Robust Multi-Task Learning with Excess Risks", ICML 2024, algorithm 1,
 //! <https://openreview.net/forum?id=JzWFmMySpn>.
 
@@ -19,7 +19,7 @@ use super::{
     memory::{Memory, moved},
     pieces::{Number, Pass, Piece, Sums},
 };
-use crate::{Jacobian, known_tasks::KnownTasks, parameter};
+use crate::{Jacobian, known_tasks, parameter};
 
 /// Weights by excess risk.
 ///
@@ -29,7 +29,7 @@ use crate::{Jacobian, known_tasks::KnownTasks, parameter};
 /// | `warm_up` | 1 | ≥ 1 | steps that set the scale of each task |
 ///
 /// # Errors
-/// [`Error::Shape`] for other tasks or numbers than before.
+/// [`Error::Shape`] for other tasks or numbers than before, or tasks than were [named](Aggregator::prepare).
 ///
 /// # Example
 /// ```
@@ -57,12 +57,18 @@ pub struct ExcessMtl {
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 struct Seen {
+    /// Of every known task.
+    tasks: Vec<Excess>,
+}
+
+/// What is remembered of a task.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+struct Excess {
     steps: u64,
-    tasks: KnownTasks,
-    /// Σ E over the warm-up.
-    scale: Vec<f64>,
-    /// log w, up to a constant.
-    logits: Vec<f64>,
+    /// Σ E over its warm-up.
+    scale: f64,
+    /// log w, up to a constant of all.
+    logit: f64,
 }
 
 impl ExcessMtl {
@@ -74,20 +80,19 @@ impl ExcessMtl {
         Self::try_from(Fields { step_size, warm_up })
     }
 
-    /// The weights of this step, given E.
-    fn weights(&self, seen: &mut Seen, excess: &[f64]) -> Vec<f64> {
-        let Seen { steps, scale, logits, .. } = seen;
-        *steps += 1;
-        if *steps <= self.fields.warm_up {
-            scale.iter_mut().zip(excess).for_each(|(scale, excess)| *scale += excess);
-            return vec![1.0; excess.len()];
-        }
+    /// The weights of this step, given E of the tasks that are there.
+    fn weights(&self, tasks: &mut [Excess], excess: &[f64]) -> Vec<f64> {
         let count = self.fields.warm_up as f64;
-        for ((logit, excess), scale) in logits.iter_mut().zip(excess).zip(&*scale) {
-            *logit += if *scale > 0.0 { self.fields.step_size * excess * count / scale } else { 0.0 };
+        for (task, excess) in tasks.iter_mut().zip(excess) {
+            task.steps += 1;
+            if task.steps <= self.fields.warm_up {
+                task.scale += excess;
+            } else if task.scale > 0.0 {
+                task.logit += self.fields.step_size * excess * count / task.scale;
+            }
         }
-        let most = logits.iter().fold(f64::NEG_INFINITY, |most, logit| most.max(*logit));
-        let powers: Vec<f64> = logits.iter().map(|logit| (logit - most).exp()).collect();
+        let most = tasks.iter().fold(f64::NEG_INFINITY, |most, task| most.max(task.logit));
+        let powers: Vec<f64> = tasks.iter().map(|task| (task.logit - most).exp()).collect();
         let mean = powers.iter().sum::<f64>() / powers.len() as f64;
         powers.into_iter().map(|power| power / mean).collect()
     }
@@ -102,21 +107,20 @@ impl Aggregator for ExcessMtl {
         true
     }
 
+    fn prepare(&mut self, tasks: &[String]) -> Result<()> {
+        self.memory.prepare(tasks)
+    }
+
     fn aggregate(&mut self, jacobian: &Jacobian) -> Result<Aggregated> {
-        let (size, mut seen) = (jacobian.rows().len(), self.seen.clone());
-        seen.tasks.require("Jacobian", jacobian.rows().names())?;
-        if seen.scale.is_empty() {
-            (seen.scale, seen.logits) = (vec![0.0; size], vec![0.0; size]);
-        }
-        if seen.scale.len() != size {
-            let expected = format!("[{}, …] as before", seen.scale.len());
-            return Err(Error::shape("Jacobian", expected, &[size]));
-        }
-        let (squares, excess) = moved(&self.memory, jacobian, "squared gradient", |_| Squares)?;
+        let (at, mut seen) = (self.memory.at(jacobian)?, self.seen.clone());
+        seen.tasks.resize(at.known(), Excess::default());
+        let (squares, excess) = moved((&self.memory, &at), jacobian, "squared gradient", |_| Squares)?;
         let excess: Vec<f64> = excess.into_iter().map(|[excess, _]| excess).collect();
-        let weights = self.weights(&mut seen, &excess);
+        let mut present = known_tasks::at(&seen.tasks, &at.places);
+        let weights = self.weights(&mut present, &excess);
+        known_tasks::put(&mut seen.tasks, &at.places, present);
         let gradient = jacobian.combined(&weights)?;
-        self.memory.put(squares)?;
+        self.memory.put(at, squares)?;
         self.seen = seen;
         Ok(Aggregated { gradient, weights: Some(weights) })
     }
@@ -160,9 +164,9 @@ impl Stateful for ExcessMtl {
     }
 
     fn restore(&mut self, state: &State) -> Result<()> {
-        let (seen, memory): (Seen, _) = Memory::restored("excess_mtl", state)?;
-        if seen.scale.len() != seen.logits.len() {
-            return Err(Error::state("excess_mtl", "as many scales as weights", seen.scale.len()));
+        let (seen, memory): (Seen, Memory) = Memory::restored("excess_mtl", state)?;
+        if seen.tasks.len() > memory.known() {
+            return Err(Error::state("excess_mtl", "no more weights than tasks", seen.tasks.len()));
         }
         (self.seen, self.memory) = (seen, memory);
         Ok(())

@@ -5,18 +5,40 @@
 
 use candle_core::{DType, Tensor};
 use rayon::prelude::*;
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use taskweave_kernels::autograd::Gradient;
 use taskweave_kernels::optim::IntoGradient;
 use taskweave_kernels::{Error, Named, Result, State, sum_of_squares};
 
 use super::pieces::{Check, Number, Pass, Piece, Sums, rows, run};
-use crate::Jacobian;
+use crate::{Jacobian, known_tasks::KnownTasks};
 
 /// One row of numbers per task, block by block.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Memory {
+    tasks: KnownTasks,
     rows: Vec<Named<Gradient>>,
+}
+
+/// Where the rows of a Jacobian are in a memory.
+pub(super) struct At {
+    tasks: KnownTasks,
+    /// Of each row.
+    pub(super) places: Vec<usize>,
+}
+
+impl At {
+    /// How many tasks are known.
+    pub(super) fn known(&self) -> usize {
+        self.tasks.len()
+    }
+}
+
+/// What is saved beside the rows.
+#[derive(Serialize, Deserialize)]
+struct Saved<S> {
+    tasks: KnownTasks,
+    seen: S,
 }
 
 /// What is configured is equal, whatever is remembered.
@@ -27,28 +49,48 @@ impl PartialEq for Memory {
 }
 
 impl Memory {
+    /// All tasks, of which a Jacobian may then lack some.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] where others are remembered.
+    pub(super) fn prepare(&mut self, tasks: &[String]) -> Result<()> {
+        self.tasks.name(tasks)
+    }
+
+    /// How many tasks are known.
+    pub(super) fn known(&self) -> usize {
+        self.tasks.len()
+    }
+
+    /// Where the rows of a Jacobian are.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] where there were other tasks before.
+    pub(super) fn at(&self, jacobian: &Jacobian) -> Result<At> {
+        let (tasks, places) = self.tasks.places("Jacobian", jacobian.rows().names())?;
+        Ok(At { tasks, places })
+    }
+
     /// What is remembered of every task of a Jacobian, in its order, in f64 where its gradients are and else in f32.
     ///
     /// # Errors
-    /// [`Error::Shape`] where there were other tasks or numbers before, [`Error::DType`] where they were of another type.
-    pub(super) fn rows(&self, jacobian: &Jacobian) -> Result<Vec<Named<Gradient>>> {
-        let (before, now) = (self.rows.len(), jacobian.rows().len());
-        if before != now && before > 0 {
-            return Err(Error::shape("Jacobian", format!("[{before}, …] as before"), &[now]));
-        }
-        let row = |(i, row): (usize, &Named<Gradient>)| {
+    /// [`Error::Shape`] where there were other numbers before, [`Error::DType`] where they were of another type.
+    fn rows(&self, at: &At, jacobian: &Jacobian) -> Result<Vec<Named<Gradient>>> {
+        let row = |(place, row): (&usize, &Named<Gradient>)| {
             row.try_map(|name, like| {
-                let kept = self.rows.get(i).and_then(|kept| kept.get(name));
+                let kept = self.rows.get(*place).and_then(|kept| kept.get(name));
                 kept.map_or_else(|| zeros(like), |kept| fitting(kept, name, like))
             })
         };
-        jacobian.rows().values().enumerate().map(row).collect()
+        at.places.iter().zip(jacobian.rows().values()).map(row).collect()
     }
 
-    /// Remembers these rows; blocks that are not among them are remembered as before.
-    pub(super) fn put(&mut self, rows: Vec<Named<Gradient>>) -> Result<()> {
-        self.rows.resize_with(rows.len(), Named::default);
-        for (kept, row) in self.rows.iter_mut().zip(rows) {
+    /// Remembers these rows; other tasks, and blocks that are not among them, are remembered as before.
+    pub(super) fn put(&mut self, at: At, rows: Vec<Named<Gradient>>) -> Result<()> {
+        self.rows.resize_with(at.known(), Named::default);
+        self.tasks = at.tasks;
+        for (place, row) in at.places.into_iter().zip(rows) {
+            let kept = &mut self.rows[place];
             for (name, block) in row {
                 match kept.get_mut(&name) {
                     Some(place) => *place = block,
@@ -67,16 +109,18 @@ impl Memory {
                 tensors.insert(format!("{i}/{name}"), block.values().clone())?;
             }
         }
-        Ok(State { tensors, ..State::of(seen)? })
+        Ok(State { tensors, ..State::of(&Saved { tasks: self.tasks.clone(), seen })? })
     }
 
     /// What a method that the error names has seen, and its memory.
     pub(super) fn restored<S: DeserializeOwned>(method: &str, state: &State) -> Result<(S, Self)> {
-        let (seen, mut rows) = (state.read(method)?, Vec::<Named<Gradient>>::new());
+        let Saved { tasks, seen } = state.read(method)?;
+        let mut rows = Vec::<Named<Gradient>>::new();
         for (name, tensor) in state.tensors.iter() {
             let place = name.split_once('/').and_then(|(i, block)| Some((i.parse::<usize>().ok()?, block)));
-            let Some((i, block)) = place.filter(|(i, _)| *i < state.tensors.len()) else {
-                return Err(Error::state(method, "tensors `task/block`", format!("`{name}`")));
+            let Some((i, block)) = place.filter(|(i, _)| *i < tasks.len()) else {
+                let expected = format!("tensors `task/block` of {} tasks", tasks.len());
+                return Err(Error::state(method, expected, format!("`{name}`")));
             };
             if !matches!(tensor.dtype(), DType::F32 | DType::F64) {
                 let found = format!("{:?} for `{name}`", tensor.dtype());
@@ -85,7 +129,7 @@ impl Memory {
             rows.resize_with(rows.len().max(i + 1), Named::default);
             rows[i].insert(block, tensor.clone().into())?;
         }
-        Ok((seen, Self { rows }))
+        Ok((seen, Self { tasks, rows }))
     }
 }
 
@@ -118,15 +162,15 @@ pub(super) type Moved = (Vec<Named<Gradient>>, Vec<Sums>);
 /// remembered.
 ///
 /// # Errors
-/// Those of [`Memory::rows`], and [`Error::NonFinite`] with the task whose row holds a NaN or an infinity, or of which `summed`
+/// Those of the memory for other numbers than before, and [`Error::NonFinite`] with the task whose row holds a NaN or an infinity, or of which `summed`
 /// is none that is finite.
 pub(super) fn moved<P: Pass>(
-    memory: &Memory,
+    (memory, at): (&Memory, &At),
     jacobian: &Jacobian,
     summed: &str,
     pass: impl Fn(usize) -> P + Sync,
 ) -> Result<Moved> {
-    let (kept, gradients) = (memory.rows(jacobian)?, rows(jacobian));
+    let (kept, gradients) = (memory.rows(at, jacobian)?, rows(jacobian));
     let row = |i: usize| {
         let (task, row) = gradients[i];
         let (row, sums) = run(&[(task, &kept[i]), (task, row)], &pass(i))?;
@@ -143,8 +187,12 @@ pub(super) fn moved<P: Pass>(
 
 /// keep · mᵢ + takeᵢ · gᵢ of what is remembered and the gradients, and of each task ‖gᵢ‖² and the square of the norm of what
 /// that makes.
-pub(super) fn tracked(memory: &Memory, jacobian: &Jacobian, (keep, take): (f64, &[f64])) -> Result<Moved> {
-    moved(memory, jacobian, "gradient", |i| Track { keep, take: take[i] })
+pub(super) fn tracked(
+    kept: (&Memory, &At),
+    jacobian: &Jacobian,
+    (keep, take): (f64, &[f64]),
+) -> Result<Moved> {
+    moved(kept, jacobian, "gradient", |i| Track { keep, take: take[i] })
 }
 
 /// keep · m + take · g of a row m and a row g; the sums are ‖g‖² and the square of the norm of what it writes, and not finite where

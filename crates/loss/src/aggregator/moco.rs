@@ -6,7 +6,8 @@
 //! that weights from the same batch have. Cost: two passes over rows and memory of the size of all rows. Guarantees: on
 //! average those of MGDA, once y has settled. The step of λ depends on the units of the losses.
 //! Variants: the projection as in the paper; the authors' code has a softmax in its place and divides every gradient by
-//! its norm and multiplies it by its loss before it is tracked. Both start at y = 0.
+//! its norm and multiplies it by its loss before it is tracked. Both start at y = 0. Tasks that a
+//! step lacks keep y and λ; those that are there keep the sum of theirs.
 //! Reference: Fernando et al., "Mitigating Gradient Bias in Multi-objective Learning: A Provably Convergent Approach", ICLR
 //! 2023, algorithm 1, <https://openreview.net/forum?id=dLAYGdKTi2>.
 
@@ -17,7 +18,7 @@ use super::{
     Aggregated, Aggregator,
     memory::{Memory, as_gradient, in_place_of, tracked},
 };
-use crate::{Jacobian, known_tasks::KnownTasks, parameter, simplex_projection};
+use crate::{Jacobian, known_tasks, parameter, simplex_projection};
 
 /// Tracked gradients, weights on the way to the shortest vector.
 ///
@@ -30,7 +31,7 @@ use crate::{Jacobian, known_tasks::KnownTasks, parameter, simplex_projection};
 /// | `rho` | 0 | ≥ 0 | pull of the weights towards 1/m |
 ///
 /// # Errors
-/// [`Error::Shape`] for other tasks or numbers than before.
+/// [`Error::Shape`] for other tasks or numbers than before, or tasks than were [named](Aggregator::prepare).
 ///
 /// # Example
 /// ```
@@ -57,7 +58,7 @@ pub struct MoCo {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 struct Seen {
     steps: u64,
-    tasks: KnownTasks,
+    /// Of every known task.
     weights: Vec<f64>,
 }
 
@@ -66,30 +67,34 @@ impl Aggregator for MoCo {
         true
     }
 
+    fn prepare(&mut self, tasks: &[String]) -> Result<()> {
+        self.memory.prepare(tasks)
+    }
+
     fn aggregate(&mut self, jacobian: &Jacobian) -> Result<Aggregated> {
         let (fields, mut seen, size) = (&self.fields, self.seen.clone(), jacobian.rows().len());
-        seen.tasks.require("Jacobian", jacobian.rows().names())?;
+        let at = self.memory.at(jacobian)?;
         if seen.weights.is_empty() {
-            seen.weights = vec![1.0 / size.max(1) as f64; size];
+            seen.weights = vec![1.0 / at.known().max(1) as f64; at.known()];
         }
-        if seen.weights.len() != size {
-            let expected = format!("[{}, …] as before", seen.weights.len());
-            return Err(Error::shape("Jacobian", expected, &[size]));
-        }
+        let mut weights = known_tasks::at(&seen.weights, &at.places);
         let t = (seen.steps + 1) as f64;
         let beta = fields.beta / t.powf(fields.beta_sigma);
         let gamma = fields.gamma / t.powf(fields.gamma_sigma);
-        let (y, _) = tracked(&self.memory, jacobian, (1.0 - beta, &vec![beta; size]))?;
+        let (y, _) = tracked((&self.memory, &at), jacobian, (1.0 - beta, &vec![beta; size]))?;
         let of_y = in_place_of(jacobian, &y)?;
         if size > 0 {
-            let slopes = times(of_y.gramian()?.values(), &seen.weights);
+            let slopes = times(of_y.gramian()?.values(), &weights);
             let step = |(w, slope): (&f64, f64)| w - gamma * (slope + fields.rho * w);
-            let moved: Vec<f64> = seen.weights.iter().zip(slopes).map(step).collect();
-            seen.weights = simplex_projection(&moved, 1.0)?;
+            let moved: Vec<f64> = weights.iter().zip(slopes).map(step).collect();
+            // What the tasks that are missing have is theirs.
+            let sum = if size == at.known() { 1.0 } else { weights.iter().sum() };
+            weights = simplex_projection(&moved, sum)?;
         }
         seen.steps += 1;
-        let gradient = as_gradient(of_y.combined(&seen.weights)?, jacobian)?;
-        self.memory.put(y)?;
+        let gradient = as_gradient(of_y.combined(&weights)?, jacobian)?;
+        known_tasks::put(&mut seen.weights, &at.places, weights);
+        self.memory.put(at, y)?;
         self.seen = seen;
         Ok(Aggregated { gradient, weights: None })
     }
@@ -106,7 +111,11 @@ impl Stateful for MoCo {
     }
 
     fn restore(&mut self, state: &State) -> Result<()> {
-        (self.seen, self.memory) = Memory::restored("moco", state)?;
+        let (seen, memory): (Seen, Memory) = Memory::restored("moco", state)?;
+        if !seen.weights.is_empty() && seen.weights.len() != memory.known() {
+            return Err(Error::state("moco", "one weight per task", seen.weights.len()));
+        }
+        (self.seen, self.memory) = (seen, memory);
         Ok(())
     }
 }

@@ -45,6 +45,7 @@ pub struct PerGroup {
     weightings: Named<Box<dyn Weighting>>,
     /// What the weightings of groups that are yet to come are to be told.
     preference: Option<Named<f64>>,
+    tasks: Option<Vec<String>>,
 }
 
 /// The parameters of [`PerGroup`] in a configuration.
@@ -83,7 +84,7 @@ impl PerGroup {
     pub fn new(of: WeightingConfig, groups: Vec<String>) -> Result<Self> {
         of.build()?;
         Named::new(groups.iter().map(|group| (group.as_str(), ())))?;
-        Ok(Self { of, groups, weightings: Named::default(), preference: None })
+        Ok(Self { of, groups, weightings: Named::default(), preference: None, tasks: None })
     }
 
     /// A weighting for a group without one.
@@ -91,6 +92,9 @@ impl PerGroup {
         let mut weighting = self.of.build()?;
         if let Some(preference) = &self.preference {
             weighting.prefer(preference)?;
+        }
+        if let Some(tasks) = &self.tasks {
+            weighting.prepare(tasks)?;
         }
         Ok(weighting)
     }
@@ -140,6 +144,12 @@ impl PerGroup {
 impl Aggregator for PerGroup {
     fn aggregate(&mut self, jacobian: &Jacobian) -> Result<Aggregated> {
         Ok(Aggregated { gradient: attempt(self, |groups| groups.sums(jacobian))?, weights: None })
+    }
+
+    fn prepare(&mut self, tasks: &[String]) -> Result<()> {
+        self.weightings.values_mut().try_for_each(|weighting| weighting.prepare(tasks))?;
+        self.tasks = Some(tasks.to_vec());
+        Ok(())
     }
 
     fn prefer(&mut self, preference: &Named<f64>) -> Result<()> {

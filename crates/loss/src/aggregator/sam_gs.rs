@@ -8,7 +8,7 @@
 //! all rows. Guarantees: in the first case every task has the same length in d.
 //! Variants: as the authors' code, whose 1e-8 is added to v at every step and whose momentum of every task starts at 0; there
 //! a gradient of 0 or a task alone leads to NaN, while here a gradient of 0 gets the weight 0, two of them are alike, and one
-//! task is similar to itself.
+//! task is similar to itself. Momentum counts the steps that a task was there.
 //! Reference: Borsani et al., "Gradient Similarity Surgery in Multi-Task Deep Learning", 2025,
 //! <https://arxiv.org/abs/2506.06130>.
 
@@ -20,7 +20,7 @@ use super::{
     memory::{Memory, as_gradient, in_place_of, tracked},
     pieces::{Number, Pass, Piece, Sums, rows, run},
 };
-use crate::{Jacobian, known_tasks::KnownTasks, parameter};
+use crate::{Jacobian, known_tasks, parameter};
 
 /// One length where lengths differ, momentum where they do not.
 ///
@@ -31,7 +31,7 @@ use crate::{Jacobian, known_tasks::KnownTasks, parameter};
 /// | `gamma` | 0.9 | [0, 1] | the similarity below which lengths are made equal |
 ///
 /// # Errors
-/// [`Error::Shape`] for other tasks or numbers than before.
+/// [`Error::Shape`] for other tasks or numbers than before, or tasks than were [named](Aggregator::prepare).
 ///
 /// # Example
 /// ```
@@ -55,7 +55,8 @@ pub struct SamGs {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 struct Seen {
     steps: u64,
-    tasks: KnownTasks,
+    /// At how many of them each known task was there.
+    present: Vec<u64>,
     dissimilarity: f64,
 }
 
@@ -64,11 +65,17 @@ impl Aggregator for SamGs {
         true
     }
 
+    fn prepare(&mut self, tasks: &[String]) -> Result<()> {
+        self.memory.prepare(tasks)
+    }
+
     fn aggregate(&mut self, jacobian: &Jacobian) -> Result<Aggregated> {
         let (size, mut seen) = (jacobian.rows().len(), self.seen.clone());
-        seen.tasks.require("Jacobian", jacobian.rows().names())?;
+        let at = self.memory.at(jacobian)?;
+        seen.present.resize(at.known(), 0);
+        at.places.iter().for_each(|place| seen.present[*place] += 1);
         let Fields { beta1, beta2, gamma } = self.fields;
-        let (m, squares) = tracked(&self.memory, jacobian, (beta1, &vec![1.0 - beta1; size]))?;
+        let (m, squares) = tracked((&self.memory, &at), jacobian, (beta1, &vec![1.0 - beta1; size]))?;
         let norms: Vec<f64> = squares.iter().map(|squares| squares[0].sqrt()).collect();
         let similarities = similarities(&norms);
         let mean = similarities.iter().sum::<f64>() / similarities.len().max(1) as f64;
@@ -81,16 +88,18 @@ impl Aggregator for SamGs {
                 norms.iter().map(|norm| if *norm > 0.0 { length / norm } else { 0.0 }).collect();
             Aggregated { gradient: jacobian.combined(&weights)?, weights: Some(weights) }
         } else {
-            let left = |beta: f64| 1.0 - beta.powf(seen.steps as f64);
-            let factor = 1.0 / left(beta1) / (seen.dissimilarity / left(beta2)).sqrt();
+            let left = |beta: f64, steps: u64| 1.0 - beta.powf(steps as f64);
+            let root = (seen.dissimilarity / left(beta2, seen.steps)).sqrt();
+            let present = known_tasks::at(&seen.present, &at.places);
+            let factors = present.into_iter().map(|steps| 1.0 / left(beta1, steps) / root).collect();
             let of_m = in_place_of(jacobian, &m)?;
             let both = [rows(jacobian), rows(&of_m)].concat();
             Aggregated {
-                gradient: as_gradient(run(&both, &Modulated { factor })?.0, jacobian)?,
+                gradient: as_gradient(run(&both, &Modulated { factors })?.0, jacobian)?,
                 weights: None,
             }
         };
-        self.memory.put(m)?;
+        self.memory.put(at, m)?;
         self.seen = seen;
         Ok(made)
     }
@@ -102,9 +111,9 @@ fn similarities(norms: &[f64]) -> Vec<f64> {
     pairs.map(|(a, b)| if a == b { 1.0 } else { 2.0 / (a / b + b / a) }).collect()
 }
 
-/// Σ gᵢ ∘ |mᵢ| times a factor, of rows g and as many rows m that were looked at before.
+/// Σ gᵢ ∘ |mᵢ| times a factor each, of rows g and as many rows m that were looked at before.
 struct Modulated {
-    factor: f64,
+    factors: Vec<f64>,
 }
 
 impl Pass for Modulated {
@@ -113,9 +122,9 @@ impl Pass for Modulated {
 
     #[inline(always)]
     fn piece<T: Number>(&self, piece: Piece<'_, T>) -> Sums {
-        let factor = T::from_f64(self.factor);
         let (g, m) = piece.rows.split_at(piece.rows.len() / 2);
-        for (g, m) in g.iter().zip(m) {
+        for ((g, m), factor) in g.iter().zip(m).zip(&self.factors) {
+            let factor = T::from_f64(*factor);
             let values = g.iter().zip(m.iter()).map(|(g, m)| *g * m.absolute() * factor);
             piece.out.iter_mut().zip(values).for_each(|(out, value)| *out += value);
         }
@@ -129,7 +138,11 @@ impl Stateful for SamGs {
     }
 
     fn restore(&mut self, state: &State) -> Result<()> {
-        (self.seen, self.memory) = Memory::restored("sam_gs", state)?;
+        let (seen, memory): (Seen, Memory) = Memory::restored("sam_gs", state)?;
+        if seen.present.len() > memory.known() {
+            return Err(Error::state("sam_gs", "no more counts than tasks", seen.present.len()));
+        }
+        (self.seen, self.memory) = (seen, memory);
         Ok(())
     }
 }

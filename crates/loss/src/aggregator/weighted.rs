@@ -65,6 +65,10 @@ impl Aggregator for Weighted {
         Some(&mut *self.weighting)
     }
 
+    fn prepare(&mut self, tasks: &[String]) -> Result<()> {
+        self.weighting.prepare(tasks)
+    }
+
     fn prefer(&mut self, preference: &Named<f64>) -> Result<()> {
         self.weighting.prefer(preference)
     }

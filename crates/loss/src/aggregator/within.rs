@@ -86,6 +86,10 @@ impl Aggregator for Within {
         })
     }
 
+    fn prepare(&mut self, tasks: &[String]) -> Result<()> {
+        self.of.prepare(tasks)
+    }
+
     fn prefer(&mut self, preference: &Named<f64>) -> Result<()> {
         self.of.prefer(preference)
     }

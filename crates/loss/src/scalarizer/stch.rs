@@ -71,7 +71,7 @@ impl Stch {
             return over.try_map(|task, over| Ok(over.affine(lambda[task], 0.0)?));
         };
         let nadir = nadir.of("nadir", losses)?;
-        for (task, over) in numbers(&over)?.iter().filter(|(_, over)| **over <= 0.0) {
+        if let Some((task, over)) = numbers(&over)?.iter().find(|(_, over)| **over <= 0.0 || over.is_nan()) {
             let (expected, found) = (format!("a number > {}, its ideal", ideal[task]), over + ideal[task]);
             return Err(Error::parameter(format!("loss of `{task}`"), expected, found));
         }

@@ -59,6 +59,19 @@ pub fn minimum(method: &str, h: &[Vec<f64>], f: &[f64]) -> Result<Solved> {
 
 /// The same, starting from an x ≥ 0 whose positive numbers may be those of the solution.
 pub(super) fn minimum_from(method: &str, h: &[Vec<f64>], f: &[f64], start: &[f64]) -> Result<Solved> {
+    solve(method, h, f, (start, 0.0))
+}
+
+/// The same for f = −H v, of which there always is a minimum: the v whose combination of the columns is projected. Columns that
+/// are opposed but for rounding count as opposed.
+pub(super) fn projection(method: &str, h: &[Vec<f64>], v: &[f64]) -> Result<Solved> {
+    let f: Vec<f64> = h.iter().map(|row| -dot(row, v)).collect();
+    solve(method, h, &f, (&vec![0.0; v.len()], DISTANCE))
+}
+
+/// `off` is how far a column that counts as dependent may stand off the span of others, for an f that is known to be in the
+/// span; 0 where a condition that stays violated may mean that there is no minimum.
+fn solve(method: &str, h: &[Vec<f64>], f: &[f64], (start, off): (&[f64], f64)) -> Result<Solved> {
     let size = f.len();
     let mut x = start.to_vec();
     let mut positive = Factor::new(h);
@@ -79,8 +92,8 @@ pub(super) fn minimum_from(method: &str, h: &[Vec<f64>], f: &[f64], start: &[f64
         let Some((entering, slope)) = worst.filter(|(_, s)| *s < -TOLERANCE * scale) else { break };
         iterations += 1;
         let entered = positive.push(entering);
-        let other = if entered { None } else { swap(entering, &mut positive, &mut x) };
-        if !entered && other.is_none() && -slope > off_the_span(h, &x, scale) {
+        let other = if entered { None } else { swap(entering, &mut positive, &mut x, off) };
+        if !entered && other.is_none() && -slope > off * reach(h, &x, scale) {
             break;
         }
         settle(f, &mut positive, &mut x);
@@ -97,7 +110,7 @@ pub(super) fn minimum_from(method: &str, h: &[Vec<f64>], f: &[f64], start: &[f64
         let violation = if x[j] > 0.0 { slope.abs() } else { -slope };
         residual = residual.max(violation / terms);
         explained &= violation <= ROUNDING * terms
-            || !positive.set.contains(&j) && violation <= off_the_span(h, &x, scale) && !positive.push(j);
+            || !positive.set.contains(&j) && violation <= off * reach(h, &x, scale) && !positive.push(j);
     }
     match explained {
         true => Ok(Solved { x, residual }),
@@ -105,11 +118,10 @@ pub(super) fn minimum_from(method: &str, h: &[Vec<f64>], f: &[f64], start: &[f64
     }
 }
 
-/// How far the condition of a column that counts as dependent may be violated: by what it stands off the span of the set, times
-/// the length of what it is multiplied with.
-fn off_the_span(h: &[Vec<f64>], x: &[f64], scale: f64) -> f64 {
+/// What a column that stands off the span is multiplied with: its condition may be violated by this times how far it stands off.
+fn reach(h: &[Vec<f64>], x: &[f64], scale: f64) -> f64 {
     let square: f64 = h.iter().zip(x).map(|(row, own)| own * dot(row, x)).sum();
-    1.1 * DISTANCE * (scale + square.max(0.0).sqrt())
+    1.1 * (scale + square.max(0.0).sqrt())
 }
 
 /// Moves x to the minimum over the positive set, which loses what would become negative on the way.
@@ -136,11 +148,11 @@ fn settle(f: &[f64], positive: &mut Factor, x: &mut [f64]) {
 
 /// Puts one that depends on the set in the place of the one that it brings to 0 first, which is returned; nothing where
 /// there is none.
-fn swap(entering: usize, positive: &mut Factor, x: &mut [f64]) -> Option<usize> {
+fn swap(entering: usize, positive: &mut Factor, x: &mut [f64], off: f64) -> Option<usize> {
     let parts = positive.solve(&positive.h[entering]);
     let pairs = || positive.set.iter().copied().zip(parts.iter().copied());
     let first = pairs()
-        .filter(|(_, part)| *part > 10.0 * DISTANCE)
+        .filter(|(_, part)| *part > ROUNDING.max(10.0 * off))
         .map(|(p, part)| (p, x[p] / part))
         .min_by(|a, b| a.1.total_cmp(&b.1));
     let (leaving, most) = first?;
@@ -188,12 +200,11 @@ mod tests {
 
     #[test]
     fn two_columns_that_are_opposed_but_for_rounding_bind_like_one_that_is() {
-        // Columns (1, 0), −(1, ε) and (0, 1), to be near −(0, 1): the first two take nothing off it, the third all.
+        // Exactly, (0.4, −0.8) would go to (0, −ε′), by weights of some 10⁷ that nothing but rounding asks for.
         let rows = [[1.0, 0.0], [-1.0, -1e-7], [0.6, 0.8]];
         let h: Vec<Vec<f64>> = rows.iter().map(|a| rows.iter().map(|b| dot(a, b)).collect()).collect();
-        let f: Vec<f64> = rows.iter().map(|row| -row[1]).collect();
-        let Solved { x, residual } = minimum("test", &h, &f).unwrap();
-        assert!(x.iter().all(|x| *x < 1.0) && residual < 3e-7, "{x:?}, {residual:e}");
+        let Solved { x, residual } = projection("test", &h, &[1.0, 0.0, -1.0]).unwrap();
+        assert!(x.iter().all(|x| *x < 1.0 + 1e-6) && residual < 3e-7, "{x:?}, {residual:e}");
     }
 
     #[test]

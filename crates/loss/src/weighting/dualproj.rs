@@ -37,8 +37,7 @@ impl Weighting for DualProj {
     fn weights(&mut self, gramian: &Gramian) -> Result<Vec<f64>> {
         let (size, scaled) = (gramian.len(), Scaled::of(gramian));
         let share = 1.0 / size.max(1) as f64;
-        let pull: Vec<f64> = scaled.times(&scaled.norms).into_iter().map(|along| -along).collect();
-        let more = cone::minimum("dualproj", &scaled.cosines, &pull)?.x;
+        let more = cone::projection("dualproj", &scaled.cosines, &scaled.norms)?.x;
         let sums: Vec<f64> =
             more.iter().zip(&scaled.norms).map(|(more, norm)| (more + norm) * share).collect();
         Ok(scaled.weights(&sums, size, share))

@@ -11,7 +11,12 @@ use serde::{Deserialize, Serialize};
 use taskweave_kernels::{Error, Named, Result, State, Stateful};
 
 use super::{Weighting, WeightingConfig, checked};
-use crate::{Gramian, attempt::attempt, known_tasks::KnownTasks, parameter};
+use crate::{
+    Gramian,
+    attempt::attempt,
+    known_tasks::{self, KnownTasks},
+    parameter,
+};
 
 /// Weights of another method, smoothed.
 ///
@@ -21,8 +26,8 @@ use crate::{Gramian, attempt::attempt, known_tasks::KnownTasks, parameter};
 /// | `of` | required | a weighting | the method |
 ///
 /// # Errors
-/// Those of the method, those of [`checked`] for its weights, and [`Error::Shape`] for other tasks than before. A call that is
-/// refused leaves the state as it was, that of the method too.
+/// Those of the method, those of [`checked`] for its weights, and [`Error::Shape`] for other tasks than before, or than were
+/// [named](Weighting::prepare). A call that is refused leaves the state as it was, that of the method too.
 ///
 /// # Example
 /// ```
@@ -37,7 +42,8 @@ pub struct Ema {
     beta: f64,
     of: Box<dyn Weighting>,
     tasks: KnownTasks,
-    weights: Option<Vec<f64>>,
+    /// Of every known task that has had one.
+    weights: Vec<Option<f64>>,
 }
 
 /// The parameters of [`Ema`] in a configuration.
@@ -68,7 +74,7 @@ impl EmaConfig {
 #[derive(Serialize, Deserialize)]
 struct Saved {
     tasks: KnownTasks,
-    weights: Option<Vec<f64>>,
+    weights: Vec<Option<f64>>,
     of: serde_json::Value,
 }
 
@@ -78,23 +84,24 @@ impl Ema {
     /// # Errors
     /// [`Error::Parameter`] for a `beta` outside [0, 1].
     pub fn new(beta: f64, of: Box<dyn Weighting>) -> Result<Self> {
-        Ok(Self { beta: parameter::fraction("beta", beta)?, of, tasks: KnownTasks::default(), weights: None })
+        Ok(Self {
+            beta: parameter::fraction("beta", beta)?,
+            of,
+            tasks: KnownTasks::default(),
+            weights: Vec::new(),
+        })
     }
 
     fn follow(&mut self, gramian: &Gramian) -> Result<Vec<f64>> {
-        self.tasks.require("Gramian", gramian.tasks())?;
-        let size = self.weights.as_ref().map_or(gramian.len(), Vec::len);
-        if size != gramian.len() {
-            return Err(Error::shape("Gramian", format!("[{size}, {size}] as before"), &[gramian.len(); 2]));
-        }
+        let (tasks, places) = self.tasks.places("Gramian", gramian.tasks())?;
         let new = checked(gramian.tasks(), self.of.weights(gramian)?)?;
-        let weights = match &self.weights {
-            Some(old) => {
-                old.iter().zip(&new).map(|(old, new)| self.beta * old + (1.0 - self.beta) * new).collect()
-            }
-            None => new,
-        };
-        self.weights = Some(weights.clone());
+        self.weights.resize(tasks.len(), None);
+        let follow =
+            |(old, new): (Option<f64>, f64)| old.map_or(new, |old| self.beta * old + (1.0 - self.beta) * new);
+        let weights: Vec<f64> =
+            known_tasks::at(&self.weights, &places).into_iter().zip(new).map(follow).collect();
+        known_tasks::put(&mut self.weights, &places, weights.iter().copied().map(Some));
+        self.tasks = tasks;
         Ok(weights)
     }
 }
@@ -105,9 +112,14 @@ impl Weighting for Ema {
         attempt(self, |ema| ema.follow(gramian))
     }
 
+    fn prepare(&mut self, tasks: &[String]) -> Result<()> {
+        self.of.prepare(tasks)?;
+        self.tasks.name(tasks)
+    }
+
     fn prefer(&mut self, preference: &Named<f64>) -> Result<()> {
         self.of.prefer(preference)?;
-        self.weights = None;
+        self.weights = Vec::new();
         Ok(())
     }
 }
@@ -123,6 +135,9 @@ impl Stateful for Ema {
 
     fn restore(&mut self, state: &State) -> Result<()> {
         let saved: Saved = state.read("ema")?;
+        if saved.weights.len() > saved.tasks.len() {
+            return Err(Error::state("ema", "no more weights than tasks", saved.weights.len()));
+        }
         self.of.restore(&State { values: saved.of, tensors: state.tensors.clone() })?;
         (self.tasks, self.weights) = (saved.tasks, saved.weights);
         Ok(())

@@ -1,12 +1,16 @@
 //! Every: the weights of another method, computed anew at each n-th step only.
 //!
-//! In between, the last weights stay. Nash-MTL and its like are used this way where solving is the larger cost.
+//! In between, the last weights stay, unless a task is there that had none. Nash-MTL and its like are used this way where solving is the larger cost.
 
 use serde::{Deserialize, Serialize};
 use taskweave_kernels::{Error, Named, Result, State, Stateful};
 
 use super::{Weighting, WeightingConfig, checked};
-use crate::{Gramian, attempt::attempt, known_tasks::KnownTasks};
+use crate::{
+    Gramian,
+    attempt::attempt,
+    known_tasks::{self, KnownTasks},
+};
 
 /// Weights of another method at each n-th step.
 ///
@@ -16,8 +20,8 @@ use crate::{Gramian, attempt::attempt, known_tasks::KnownTasks};
 /// | `of` | required | a weighting | the method |
 ///
 /// # Errors
-/// Those of the method, those of [`checked`] for its weights, and [`Error::Shape`] for other tasks than before. A call that is
-/// refused leaves the state as it was, that of the method too.
+/// Those of the method, those of [`checked`] for its weights, and [`Error::Shape`] for other tasks than before, or than were
+/// [named](Weighting::prepare). A call that is refused leaves the state as it was, that of the method too.
 ///
 /// # Example
 /// ```
@@ -60,7 +64,8 @@ struct Last {
     /// Steps since the weights were computed, this one included; 0 before the first.
     age: u64,
     tasks: KnownTasks,
-    weights: Vec<f64>,
+    /// Of every known task that was there then.
+    weights: Vec<Option<f64>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -82,17 +87,22 @@ impl Every {
     }
 
     fn next(&mut self, gramian: &Gramian) -> Result<Vec<f64>> {
-        self.last.tasks.require("Gramian", gramian.tasks())?;
-        let Last { age, weights, .. } = &mut self.last;
-        if *age > 0 && weights.len() != gramian.len() {
-            let expected = format!("[{0}, {0}] as before", weights.len());
-            return Err(Error::shape("Gramian", expected, &[gramian.len(); 2]));
+        let (tasks, places) = self.last.tasks.places("Gramian", gramian.tasks())?;
+        let Last { age, weights, tasks: known } = &mut self.last;
+        weights.resize(tasks.len(), None);
+        *known = tasks;
+        if *age > 0 && *age < self.steps {
+            let last: Option<Vec<f64>> = known_tasks::at(weights, &places).into_iter().collect();
+            if let Some(last) = last {
+                *age += 1;
+                return Ok(last);
+            }
         }
-        if *age == 0 || *age >= self.steps {
-            (*age, *weights) = (0, checked(gramian.tasks(), self.of.weights(gramian)?)?);
-        }
-        *age += 1;
-        Ok(weights.clone())
+        let new = checked(gramian.tasks(), self.of.weights(gramian)?)?;
+        weights.fill(None);
+        known_tasks::put(weights, &places, new.iter().copied().map(Some));
+        *age = 1;
+        Ok(new)
     }
 }
 
@@ -102,9 +112,14 @@ impl Weighting for Every {
         attempt(self, |every| every.next(gramian))
     }
 
+    fn prepare(&mut self, tasks: &[String]) -> Result<()> {
+        self.of.prepare(tasks)?;
+        self.last.tasks.name(tasks)
+    }
+
     fn prefer(&mut self, preference: &Named<f64>) -> Result<()> {
         self.of.prefer(preference)?;
-        self.last = Last::default();
+        self.last = Last { tasks: self.last.tasks.clone(), ..Last::default() };
         Ok(())
     }
 }
@@ -117,6 +132,9 @@ impl Stateful for Every {
 
     fn restore(&mut self, state: &State) -> Result<()> {
         let saved: Saved = state.read("every")?;
+        if saved.last.weights.len() > saved.last.tasks.len() {
+            return Err(Error::state("every", "no more weights than tasks", saved.last.weights.len()));
+        }
         self.of.restore(&State { values: saved.of, tensors: state.tensors.clone() })?;
         self.last = saved.last;
         Ok(())

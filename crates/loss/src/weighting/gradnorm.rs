@@ -6,7 +6,8 @@
 //! and Σ w = m. The update takes the weights from before that step, 1 at first. Cost: m numbers. Guarantees: Σ w = m.
 //! Variants: the paper takes the norms at the last shared layer (wrap in `within` for that); here they are those of the
 //! Gramian that is given. The paper does not name the optimizer of w, common code takes Adam, as here, or trains logits. Plain
-//! steps would depend on the units of the losses. Nothing in the paper keeps a weight from becoming negative.
+//! steps would depend on the units of the losses. Nothing in the paper keeps a weight from becoming negative. A task that a
+//! step lacks keeps its weight; those that are there keep the sum of theirs.
 //! Reference: Chen et al., "GradNorm: Gradient Normalization for Adaptive Loss Balancing in Deep Multitask Networks", ICML
 //! 2018, algorithm 1, <https://arxiv.org/abs/1711.02257>.
 
@@ -14,7 +15,12 @@ use serde::{Deserialize, Serialize};
 use taskweave_kernels::{Error, Result, State, Stateful};
 
 use super::{Weighting, scaled::positive_losses};
-use crate::{Gramian, adam::Trained, known_tasks::KnownTasks, parameter};
+use crate::{
+    Gramian,
+    adam::Trained,
+    known_tasks::{self, KnownTasks},
+    parameter,
+};
 
 /// Weights by relative progress, trained.
 ///
@@ -24,7 +30,7 @@ use crate::{Gramian, adam::Trained, known_tasks::KnownTasks, parameter};
 /// | `lr` | 0.025 | > 0 | learning rate of the weights |
 ///
 /// # Errors
-/// [`Error::Parameter`] where losses are missing or not > 0, [`Error::Shape`] for another number of tasks than before.
+/// [`Error::Parameter`] where losses are missing or not > 0, [`Error::Shape`] for other tasks than before, or than were [named](Weighting::prepare).
 ///
 /// # Example
 /// ```
@@ -50,7 +56,8 @@ pub struct GradNorm {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 struct Seen {
     tasks: KnownTasks,
-    first: Vec<f64>,
+    /// The first loss of every known task that has had one.
+    first: Vec<Option<f64>>,
     weights: Vec<Trained>,
 }
 
@@ -67,13 +74,12 @@ impl GradNorm {
         })
     }
 
-    /// Trains the weights on the norms of one step.
-    fn train(&mut self, norms: &[f64], losses: &[f64]) {
-        let Seen { first, weights, .. } = &mut self.seen;
+    /// Trains the weights of the tasks of one step, whose sum stays.
+    fn train(&self, weights: &mut [Trained], norms: &[f64], left: &[f64]) {
         let (size, tasks) = (norms.len() as f64, norms.len());
+        let before: f64 = weights.iter().map(|weight| weight.value).sum();
         let pulls: Vec<f64> = weights.iter().zip(norms).map(|(w, norm)| w.value * norm).collect();
         let mean = pulls.iter().sum::<f64>() / size;
-        let left: Vec<f64> = losses.iter().zip(&*first).map(|(loss, first)| loss / first).collect();
         let all = left.iter().sum::<f64>() / size;
         for i in 0..tasks {
             let apart = pulls[i] - mean * (left[i] / all).powf(self.alpha);
@@ -83,27 +89,34 @@ impl GradNorm {
         }
         let sum: f64 = weights.iter().map(|weight| weight.value).sum();
         match sum > 0.0 {
-            true => weights.iter_mut().for_each(|weight| weight.value *= size / sum),
+            true => weights.iter_mut().for_each(|weight| weight.value *= before / sum),
             // A step so long that none is left: from the start again.
-            false => weights.iter_mut().for_each(|weight| *weight = Trained::new(1.0)),
+            false => weights.iter_mut().for_each(|weight| *weight = Trained::new(before / size)),
         }
     }
 }
 
 impl Weighting for GradNorm {
+    fn prepare(&mut self, tasks: &[String]) -> Result<()> {
+        self.seen.tasks.name(tasks)
+    }
+
     fn weights(&mut self, gramian: &Gramian) -> Result<Vec<f64>> {
-        let (size, losses) = (gramian.len(), positive_losses("gradnorm", gramian)?);
-        let Seen { tasks, first, weights } = &mut self.seen;
-        tasks.require("Gramian", gramian.tasks())?;
-        if weights.is_empty() {
-            (*first, *weights) = (losses.to_vec(), vec![Trained::new(1.0); size]);
-        }
-        if weights.len() != size {
-            let expected = format!("[{0}, {0}] as before", weights.len());
-            return Err(Error::shape("Gramian", expected, &[size; 2]));
-        }
-        let now = weights.iter().map(|weight| weight.value).collect();
-        self.train(&gramian.norms(), losses);
+        let losses = positive_losses("gradnorm", gramian)?;
+        let (tasks, places) = self.seen.tasks.places("Gramian", gramian.tasks())?;
+        let Seen { first, weights, .. } = &mut self.seen;
+        first.resize(tasks.len(), None);
+        weights.resize(tasks.len(), Trained::new(1.0));
+        let left: Vec<f64> = places
+            .iter()
+            .zip(losses)
+            .map(|(place, loss)| loss / *first[*place].get_or_insert(*loss))
+            .collect();
+        let mut trained = known_tasks::at(weights, &places);
+        let now = trained.iter().map(|weight| weight.value).collect();
+        self.train(&mut trained, &gramian.norms(), &left);
+        known_tasks::put(&mut self.seen.weights, &places, trained);
+        self.seen.tasks = tasks;
         Ok(now)
     }
 }
@@ -115,8 +128,12 @@ impl Stateful for GradNorm {
 
     fn restore(&mut self, state: &State) -> Result<()> {
         let seen: Seen = state.read("gradnorm")?;
-        if seen.first.len() != seen.weights.len() {
-            return Err(Error::state("gradnorm", "as many first losses as weights", seen.first.len()));
+        if seen.first.len() != seen.weights.len() || seen.weights.len() > seen.tasks.len() {
+            return Err(Error::state(
+                "gradnorm",
+                "as many first losses as weights and as tasks",
+                seen.first.len(),
+            ));
         }
         self.seen = seen;
         Ok(())

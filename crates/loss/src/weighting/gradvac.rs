@@ -6,7 +6,7 @@
 //! and w is such that Jᵀw is the sum of all a. After the turn, cos(a, gⱼ) = ρᵢⱼ. Cost: m³ in Gramian form. With ρ = 0 it
 //! is PCGrad; no guarantee beyond.
 //! Variants: the paper's β is 0.01, common code has 0.5, the default here. ρ is kept within ±(1 − 1e-9), so that nothing
-//! is divided by 0. A gradient of 0 keeps the weight 1.
+//! is divided by 0. A gradient of 0 keeps the weight 1. The usual cosines of a task that a step lacks stay.
 //! Reference: Wang et al., "Gradient Vaccine: Investigating and Improving Multi-task Optimization in Massively
 //! Multilingual Models", ICLR 2021, <https://arxiv.org/abs/2010.05874>.
 
@@ -27,7 +27,7 @@ const MOST: f64 = 1.0 - 1e-9;
 /// | `seed` | 0 | any | seed of the random order of tasks |
 ///
 /// # Errors
-/// [`Error::Shape`] for another number of tasks than before.
+/// [`Error::Shape`] for other tasks than before, or than were [named](Weighting::prepare).
 ///
 /// # Example
 /// ```
@@ -66,24 +66,27 @@ impl GradVac {
 }
 
 impl Weighting for GradVac {
+    fn prepare(&mut self, tasks: &[String]) -> Result<()> {
+        self.seen.tasks.name(tasks)
+    }
+
     fn weights(&mut self, gramian: &Gramian) -> Result<Vec<f64>> {
         let (size, norms) = (gramian.len(), gramian.norms());
-        let Seen { rng, tasks, usual } = &mut self.seen;
-        tasks.require("Gramian", gramian.tasks())?;
-        if usual.is_empty() {
-            *usual = vec![vec![0.0; size]; size];
+        let (tasks, places) = self.seen.tasks.places("Gramian", gramian.tasks())?;
+        if self.seen.usual.is_empty() {
+            self.seen.usual = vec![vec![0.0; tasks.len()]; tasks.len()];
         }
-        if usual.len() != size {
-            return Err(Error::shape("Gramian", format!("[{0}, {0}] as before", usual.len()), &[size, size]));
-        }
+        self.seen.tasks = tasks;
+        let Seen { rng, usual, .. } = &mut self.seen;
         let mut weights = vec![0.0; size];
-        for (i, usual) in usual.iter_mut().enumerate() {
+        for i in 0..size {
+            let usual = &mut usual[places[i]];
             let mut others: Vec<usize> = (0..size).filter(|j| *j != i).collect();
             rng.shuffle(&mut others);
             let mut turned = Turned::new(gramian, i);
             for j in others.into_iter().filter(|j| norms[*j] > 0.0 && norms[i] > 0.0) {
-                let phi = turned.towards(gramian, (j, norms[j]), usual[j].clamp(-MOST, MOST));
-                usual[j] += self.beta * (phi - usual[j]);
+                let phi = turned.towards(gramian, (j, norms[j]), usual[places[j]].clamp(-MOST, MOST));
+                usual[places[j]] += self.beta * (phi - usual[places[j]]);
             }
             weights.iter_mut().zip(turned.part).for_each(|(weight, part)| *weight += part);
         }
@@ -130,8 +133,13 @@ impl Stateful for GradVac {
 
     fn restore(&mut self, state: &State) -> Result<()> {
         let seen: Seen = state.read("gradvac")?;
-        if let Some(row) = seen.usual.iter().find(|row| row.len() != seen.usual.len()) {
-            return Err(Error::state("gradvac", "as many cosines in a row as rows", row.len()));
+        let lengths = seen.usual.iter().map(Vec::len).chain([seen.usual.len()]);
+        if let Some(length) = lengths.into_iter().find(|n| !seen.usual.is_empty() && *n != seen.tasks.len()) {
+            return Err(Error::state(
+                "gradvac",
+                "as many rows of cosines, and cosines in a row, as tasks",
+                length,
+            ));
         }
         self.seen = seen;
         Ok(())

@@ -113,6 +113,15 @@ pub trait Weighting: Send + Stateful {
         Ok(None)
     }
 
+    /// Names all tasks, before the first step, for methods that remember something of each: a step may then lack some of them,
+    /// and what is remembered of those stays as it is.
+    ///
+    /// # Errors
+    /// [`Error::Shape`](taskweave_kernels::Error::Shape) where others are remembered.
+    fn prepare(&mut self, _tasks: &[String]) -> Result<()> {
+        Ok(())
+    }
+
     /// Sets which trade-off it is after, one number per task, for methods that take a preference ([`Constant`], [`Epo`],
     /// [`Ferero`]).
     ///

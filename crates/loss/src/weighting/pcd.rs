@@ -9,7 +9,7 @@
 //! Variants: as the paper's algorithm 1, with its length ‖g_p‖ of d and its halt where g_p = 0, in three points apart: the
 //! paper adds 1e-8 to nᵢ², which here would tie the method to the units of the losses; it drops all constraints of a step that
 //! has no solution, where this is an error; and it takes the first task for the primary one. A gradient of 0 takes no part
-//! and gets the weight 0.
+//! and gets the weight 0; a step that lacks the primary task has no direction.
 //! Reference: Varam and AlHajri, "Not All Objectives Are Born Equal: Priority-Constrained Descent for Hierarchical
 //! Multi-Objective Optimization", 2026, <https://arxiv.org/abs/2606.29521>.
 
@@ -29,7 +29,7 @@ use crate::{Gramian, attempt::attempt, known_tasks::KnownTasks, parameter};
 ///
 /// # Errors
 /// [`Error::Unknown`] for a primary task that is not there, [`Error::NotConverged`] where there is no solution,
-/// [`Error::Shape`] for other tasks than before; the state is as it was then.
+/// [`Error::Shape`] for other tasks than before, or than were [named](Weighting::prepare); the state is as it was then.
 ///
 /// # Example
 /// Two tasks: the direction is û₁ + (τ − cos θ) û₂ where that is more than nothing.
@@ -52,9 +52,9 @@ pub struct Pcd {
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 struct Seen {
-    steps: u64,
     tasks: KnownTasks,
-    squares: Vec<f64>,
+    /// Of every known task: how often it was there, and the running mean of ‖g‖², not yet made up for its start at 0.
+    squares: Vec<(u64, f64)>,
 }
 
 impl Pcd {
@@ -71,43 +71,44 @@ impl Pcd {
         Self { fields: Fields { primary: Some(task.into()), ..self.fields }, ..self }
     }
 
-    fn row(&self, gramian: &Gramian) -> Result<usize> {
-        let Some(primary) = &self.fields.primary else { return Ok(0) };
-        gramian.tasks().position(|task| task == primary).ok_or_else(|| Error::Unknown {
-            what: "primary task".into(),
-            name: primary.clone(),
-            known: gramian.tasks().map(String::from).collect(),
-        })
-    }
-}
-
-impl Pcd {
-    /// ‖gᵢ‖ / nᵢ of every task; 0 for a gradient that is 0.
-    fn lengths(&mut self, gramian: &Gramian) -> Result<Vec<f64>> {
-        let Seen { steps, tasks, squares } = &mut self.seen;
-        tasks.require("Gramian", gramian.tasks())?;
-        let (size, beta) = (gramian.len(), self.fields.beta);
-        if squares.is_empty() {
-            *squares = vec![0.0; size];
-        }
-        if squares.len() != size {
-            return Err(Error::shape("Gramian", format!("[{0}, {0}] as before", squares.len()), &[size; 2]));
-        }
-        *steps += 1;
-        let seen = 1.0 - beta.powf(*steps as f64);
-        let length = |(i, square): (usize, &mut f64)| {
-            *square = beta * *square + (1.0 - beta) * gramian[(i, i)];
-            if gramian[(i, i)] > 0.0 { (gramian[(i, i)] / (*square / seen)).sqrt() } else { 0.0 }
+    /// The row of the primary task, nothing where the step lacks it.
+    fn row(&self, gramian: &Gramian, places: &[usize]) -> Result<Option<usize>> {
+        let Some(primary) = &self.fields.primary else {
+            return Ok(places.iter().position(|place| *place == 0));
         };
-        Ok(squares.iter_mut().enumerate().map(length).collect())
+        let row = gramian.tasks().position(|task| task == primary);
+        if row.is_none() && !self.seen.tasks.contains(primary) {
+            return Err(Error::Unknown {
+                what: "primary task".into(),
+                name: primary.clone(),
+                known: gramian.tasks().map(String::from).collect(),
+            });
+        }
+        Ok(row)
+    }
+
+    /// ‖gᵢ‖ / nᵢ of every task at these places; 0 for a gradient that is 0.
+    fn lengths(&mut self, gramian: &Gramian, places: &[usize]) -> Vec<f64> {
+        let (beta, squares) = (self.fields.beta, &mut self.seen.squares);
+        let length = |(i, place): (usize, &usize)| {
+            let (steps, square) = &mut squares[*place];
+            *steps += 1;
+            *square = beta * *square + (1.0 - beta) * gramian[(i, i)];
+            let mean = *square / (1.0 - beta.powf(*steps as f64));
+            if gramian[(i, i)] > 0.0 { (gramian[(i, i)] / mean).sqrt() } else { 0.0 }
+        };
+        places.iter().enumerate().map(length).collect()
     }
 
     fn bent(&mut self, gramian: &Gramian) -> Result<Vec<f64>> {
-        let (size, scaled, primary) = (gramian.len(), Scaled::of(gramian), self.row(gramian)?);
-        let lengths = self.lengths(gramian)?;
-        let Some(first) = scaled.rows.iter().position(|row| *row == primary) else {
-            return Ok(vec![0.0; size]);
-        };
+        let (size, scaled) = (gramian.len(), Scaled::of(gramian));
+        let (tasks, places) = self.seen.tasks.places("Gramian", gramian.tasks())?;
+        self.seen.squares.resize(tasks.len(), (0, 0.0));
+        self.seen.tasks = tasks;
+        let primary = self.row(gramian, &places)?;
+        let lengths = self.lengths(gramian, &places);
+        let live = scaled.rows.iter().position(|row| Some(*row) == primary);
+        let (Some(first), Some(primary)) = (live, primary) else { return Ok(vec![0.0; size]) };
         let others: Vec<usize> = (0..scaled.len()).filter(|i| *i != first).collect();
         let cosine = |i: usize, j: usize| scaled.cosines[i][j];
         let h: Vec<Vec<f64>> =
@@ -127,6 +128,10 @@ impl Pcd {
 }
 
 impl Weighting for Pcd {
+    fn prepare(&mut self, tasks: &[String]) -> Result<()> {
+        self.seen.tasks.name(tasks)
+    }
+
     fn weights(&mut self, gramian: &Gramian) -> Result<Vec<f64>> {
         attempt(self, |pcd| pcd.bent(gramian))
     }
@@ -138,7 +143,11 @@ impl Stateful for Pcd {
     }
 
     fn restore(&mut self, state: &State) -> Result<()> {
-        self.seen = state.read("pcd")?;
+        let seen: Seen = state.read("pcd")?;
+        if seen.squares.len() > seen.tasks.len() {
+            return Err(Error::state("pcd", "no more norms than tasks", seen.squares.len()));
+        }
+        self.seen = seen;
         Ok(())
     }
 }

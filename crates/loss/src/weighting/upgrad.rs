@@ -41,8 +41,9 @@ impl Weighting for UpGrad {
         let mut sums = vec![0.0; scaled.len()];
         for (i, norm) in scaled.norms.iter().enumerate() {
             // In unknowns u = D^½ v the bound v ≥ eᵢ is u ≥ ‖gᵢ‖ eᵢ; by linearity it is solved for 1.
-            let pull: Vec<f64> = scaled.cosines[i].iter().map(|cosine| -cosine).collect();
-            let mut u = cone::minimum("upgrad", &scaled.cosines, &pull)?.x;
+            let mut unit = vec![0.0; scaled.len()];
+            unit[i] = 1.0;
+            let mut u = cone::projection("upgrad", &scaled.cosines, &unit)?.x;
             u[i] += 1.0;
             sums.iter_mut().zip(u).for_each(|(sum, u)| *sum += norm * u / size as f64);
         }

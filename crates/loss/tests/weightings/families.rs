@@ -71,3 +71,8 @@ pub fn update(rows: &Rows, w: &[f64]) -> (Vec<f64>, f64) {
 pub fn along(rows: &Rows, d: &[f64]) -> Vec<f64> {
     rows.iter().map(|row| row.iter().zip(d).map(|(x, d)| x * d).sum()).collect()
 }
+
+/// How far promises may be missed: gradients that are opposed but for rounding of f32 count as opposed.
+pub fn slack(family: &str) -> f64 {
+    if family.ends_with("but for rounding") { 4e-7 } else { 1e-9 }
+}

@@ -5,7 +5,7 @@ mod families;
 mod table;
 
 use conditions::optimal;
-use families::{Rows, along, families, gramian, norm, update};
+use families::{Rows, along, families, gramian, norm, slack, update};
 use proptest::prelude::*;
 use table::Promise::*;
 use table::{Promise, ROWS, Row, build, config};
@@ -133,8 +133,7 @@ fn check(promise: Promise, text: &str, rows: &Rows, w: &[f64], what: &str) {
     let gains = along(rows, &d);
     match promise {
         NoConflict => {
-            // Gradients that are opposed but for rounding of f32 count as opposed.
-            let limit = if what.contains("but for rounding") { 4e-7 } else { 1e-9 };
+            let limit = slack(what);
             for (gain, row) in gains.iter().zip(rows) {
                 assert!(*gain >= -limit * norm(row) * terms, "{what}: {gain:e} of {:e}", norm(row) * terms);
             }
