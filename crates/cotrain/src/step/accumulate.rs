@@ -71,7 +71,9 @@ impl Step {
     fn combine(&mut self, sums: Sums, report: &mut StepReport) -> Result<Named<Gradient>> {
         let Sums { losses, rows, seams } = sums;
         let leaves = losses.try_map(|task, loss| {
-            let like = rows.require("task", task)?.values().next().map(Gradient::values);
+            // A task that nothing learns from has no gradient of its own.
+            let own = rows.require("task", task)?.values().next();
+            let like = own.or_else(|| rows.values().flat_map(Named::values).next()).map(Gradient::values);
             let like = like.map(|t| (t.dtype(), t.device().clone()));
             let (dtype, device) = like.unwrap_or((DType::F64, Device::Cpu));
             Ok::<_, Error>(Tensor::new(*loss, &device)?.to_dtype(dtype)?)
