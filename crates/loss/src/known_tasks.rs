@@ -22,20 +22,33 @@ impl KnownTasks {
         if self.tasks.is_empty() {
             self.tasks = tasks.to_vec();
         }
-        if self.tasks.len() != tasks.len() || !tasks.iter().all(|task| self.contains(task)) {
+        let same = |a: &[String], b: &[String]| a.iter().all(|task| b.contains(task));
+        if !same(&self.tasks, tasks) || !same(tasks, &self.tasks) {
             return Err(self.others("state", tasks.iter().map(String::as_str)));
         }
         self.named = true;
         Ok(())
     }
 
+    /// Those of a saved state in the place of these.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] where these were named and are others.
+    pub(crate) fn restored(&self, mut saved: Self) -> Result<Self> {
+        if self.named {
+            saved.name(&self.tasks)?;
+        }
+        Ok(saved)
+    }
+
+    /// Their names, in their places.
+    pub(crate) fn names(&self) -> &[String] {
+        &self.tasks
+    }
+
     /// How many there are.
     pub(crate) fn len(&self) -> usize {
         self.tasks.len()
-    }
-
-    pub(crate) fn contains(&self, task: &str) -> bool {
-        self.tasks.iter().any(|known| known == task)
     }
 
     /// The tasks as they are known after a step with these rows, and the place of each row among them.
@@ -108,5 +121,11 @@ mod tests {
         assert_eq!(known.places("Gramian", ["c"].into_iter()).unwrap().1, [2]);
         assert!(known.name(&tasks(&["a", "b"])).is_err());
         assert!(known.name(&tasks(&["a", "b", "d"])).is_err());
+        assert!(known.name(&tasks(&["a", "a", "b"])).is_err());
+        // What was named stays so after a restore, and a state of others is refused.
+        let of = |names: &[&str]| KnownTasks::default().places("Gramian", names.iter().copied()).unwrap().0;
+        let restored = known.restored(of(&["b", "c", "a"])).unwrap();
+        assert_eq!(restored.places("Gramian", ["a", "b"].into_iter()).unwrap().1, [2, 0]);
+        assert!(known.restored(of(&["b", "c"])).is_err() && known.restored(KnownTasks::default()).is_ok());
     }
 }

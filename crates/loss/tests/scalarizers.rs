@@ -145,14 +145,16 @@ fn numbers_per_task_are_written_in_three_ways_and_no_other() {
     for weights in ["[1.0, 10.0]", r#"[["b", 10.0], ["a", 1.0]]"#, r#"{"b": 10.0, "a": 1.0}"#] {
         assert_eq!(value(weights), 43.0, "{weights}");
     }
-    for weights in [r#""a""#, r#"{"a": "b"}"#, "[[1.0]]", r#"[["a", 1.0], ["a", 2.0]]"#] {
+    for weights in
+        [r#""a""#, r#"{"a": "b"}"#, "[[1.0]]", r#"[["a", 1.0], ["a", 2.0]]"#, r#"{"a": 1.0, "a": 2.0}"#]
+    {
         let error = serde_json::from_str::<ScalarizerConfig>(&of(weights)).unwrap_err().to_string();
         assert!(error.contains("one number per task") || error.contains("`a`"), "{weights}: {error}");
     }
 }
 
 #[test]
-fn only_the_direction_of_a_preference_counts_however_long_it_is() {
+fn preferences_may_be_long_or_short() {
     let losses = losses(&[("a", 3.0), ("b", 4.0)]);
     for size in [1e-200, 1.0, 1e200] {
         let text =

@@ -96,7 +96,7 @@ impl Aggregator for DbMtl {
         let at = self.memory.at(jacobian)?;
         let keep = self.beta / ((self.seen.steps + 1) as f64).powf(self.sigma);
         let take: Vec<f64> = slopes.into_iter().map(|slope| (1.0 - keep) * slope).collect();
-        let (m, squares) = tracked((&self.memory, &at), jacobian, (keep, &take))?;
+        let (m, squares) = tracked((&self.memory, &at), jacobian, [&vec![keep; take.len()], &take])?;
         let lengths: Vec<f64> = squares.iter().map(|squares| squares[1].sqrt()).collect();
         let of_m = in_place_of(jacobian, &m)?;
         let gradient = as_gradient(of_m.combined(&longest(&lengths))?, jacobian)?;
@@ -127,7 +127,7 @@ impl Stateful for DbMtl {
     }
 
     fn restore(&mut self, state: &State) -> Result<()> {
-        (self.seen, self.memory) = Memory::restored("db_mtl", state)?;
+        (self.seen, self.memory) = self.memory.restored("db_mtl", state)?;
         Ok(())
     }
 }

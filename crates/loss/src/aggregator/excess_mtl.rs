@@ -2,12 +2,12 @@
 //!
 //! With running sums of squares sᵢ ← sᵢ + gᵢ² (coordinate by coordinate), the distance is estimated to second order as
 //!     Eᵢ = Σ gᵢ² / √(sᵢ + ε),   ε = 1e-7.
-//! For the first `warm_up` steps all weights are 1, and the mean of Eᵢ over them is the scale Eᵢ⁰ of the task. From then on
+//! For the first `warm_up` steps of a task its wᵢ is not changed, and the mean of Eᵢ over them is its scale Eᵢ⁰. From then on
 //!     wᵢ ← wᵢ exp(η Eᵢ / Eᵢ⁰),   normalized to Σ w = m.
 //! Cost: two passes over rows and memory of the size of all rows. Guarantees: Σ w = m; a noisy task, whose loss stays
 //! high whatever is done, does not take over as it does where weights follow losses.
 //! Variants: as the authors' code, which has a warm-up of one step. A task whose gradient was 0 during the warm-up keeps its
-//! place. Steps are counted by task, and m tasks are those that a step has.
+//! place. Steps are counted by task; those that a step has keep the sum of their weights, which are normalized among them.
 //! Reference: He et al., "Robust Multi-Task Learning with Excess Risks", ICML 2024, algorithm 1,
 //! <https://openreview.net/forum?id=JzWFmMySpn>.
 
@@ -80,9 +80,11 @@ impl ExcessMtl {
         Self::try_from(Fields { step_size, warm_up })
     }
 
-    /// The weights of this step, given E of the tasks that are there.
-    fn weights(&self, tasks: &mut [Excess], excess: &[f64]) -> Vec<f64> {
+    /// The weights of this step, given E of the tasks that are there; whether those are all.
+    fn weights(&self, tasks: &mut [Excess], excess: &[f64], all: bool) -> Vec<f64> {
         let count = self.fields.warm_up as f64;
+        let (most, sum) = powers(tasks);
+        let before = most + sum.iter().sum::<f64>().ln();
         for (task, excess) in tasks.iter_mut().zip(excess) {
             task.steps += 1;
             if task.steps <= self.fields.warm_up {
@@ -91,11 +93,22 @@ impl ExcessMtl {
                 task.logit += self.fields.step_size * excess * count / task.scale;
             }
         }
-        let most = tasks.iter().fold(f64::NEG_INFINITY, |most, task| most.max(task.logit));
-        let powers: Vec<f64> = tasks.iter().map(|task| (task.logit - most).exp()).collect();
+        let (most, powers) = powers(tasks);
         let mean = powers.iter().sum::<f64>() / powers.len() as f64;
+        if all {
+            return powers.into_iter().map(|power| power / mean).collect();
+        }
+        // What the tasks that are missing have is theirs: the others keep the sum of theirs.
+        let shift = before - most - powers.iter().sum::<f64>().ln();
+        tasks.iter_mut().for_each(|task| task.logit += shift);
         powers.into_iter().map(|power| power / mean).collect()
     }
+}
+
+/// The largest of the logits, and exp of each less that.
+fn powers(tasks: &[Excess]) -> (f64, Vec<f64>) {
+    let most = tasks.iter().fold(f64::NEG_INFINITY, |most, task| most.max(task.logit));
+    (most, tasks.iter().map(|task| (task.logit - most).exp()).collect())
 }
 
 impl Aggregator for ExcessMtl {
@@ -117,7 +130,7 @@ impl Aggregator for ExcessMtl {
         let (squares, excess) = moved((&self.memory, &at), jacobian, "squared gradient", |_| Squares)?;
         let excess: Vec<f64> = excess.into_iter().map(|[excess, _]| excess).collect();
         let mut present = known_tasks::at(&seen.tasks, &at.places);
-        let weights = self.weights(&mut present, &excess);
+        let weights = self.weights(&mut present, &excess, at.places.len() == at.known());
         known_tasks::put(&mut seen.tasks, &at.places, present);
         let gradient = jacobian.combined(&weights)?;
         self.memory.put(at, squares)?;
@@ -164,7 +177,7 @@ impl Stateful for ExcessMtl {
     }
 
     fn restore(&mut self, state: &State) -> Result<()> {
-        let (seen, memory): (Seen, Memory) = Memory::restored("excess_mtl", state)?;
+        let (seen, memory): (Seen, Memory) = self.memory.restored("excess_mtl", state)?;
         if seen.tasks.len() > memory.known() {
             return Err(Error::state("excess_mtl", "no more weights than tasks", seen.tasks.len()));
         }

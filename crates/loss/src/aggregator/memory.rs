@@ -113,8 +113,9 @@ impl Memory {
     }
 
     /// What a method that the error names has seen, and its memory.
-    pub(super) fn restored<S: DeserializeOwned>(method: &str, state: &State) -> Result<(S, Self)> {
+    pub(super) fn restored<S: DeserializeOwned>(&self, method: &str, state: &State) -> Result<(S, Self)> {
         let Saved { tasks, seen } = state.read(method)?;
+        let tasks = self.tasks.restored(tasks)?;
         let mut rows = Vec::<Named<Gradient>>::new();
         for (name, tensor) in state.tensors.iter() {
             let place = name.split_once('/').and_then(|(i, block)| Some((i.parse::<usize>().ok()?, block)));
@@ -185,14 +186,10 @@ pub(super) fn moved<P: Pass>(
     Ok(moved.into_iter().collect::<Result<Vec<_>>>()?.into_iter().unzip())
 }
 
-/// keep · mᵢ + takeᵢ · gᵢ of what is remembered and the gradients, and of each task ‖gᵢ‖² and the square of the norm of what
+/// keepᵢ · mᵢ + takeᵢ · gᵢ of what is remembered and the gradients, and of each task ‖gᵢ‖² and the square of the norm of what
 /// that makes.
-pub(super) fn tracked(
-    kept: (&Memory, &At),
-    jacobian: &Jacobian,
-    (keep, take): (f64, &[f64]),
-) -> Result<Moved> {
-    moved(kept, jacobian, "gradient", |i| Track { keep, take: take[i] })
+pub(super) fn tracked(kept: (&Memory, &At), jacobian: &Jacobian, [keep, take]: [&[f64]; 2]) -> Result<Moved> {
+    moved(kept, jacobian, "gradient", |i| Track { keep: keep[i], take: take[i] })
 }
 
 /// keep · m + take · g of a row m and a row g; the sums are ‖g‖² and the square of the norm of what it writes, and not finite where

@@ -9,7 +9,9 @@ use taskweave_kernels::autograd::Gradient;
 use taskweave_kernels::{Error, Named, Result, State, Stateful};
 
 use super::{Aggregated, Aggregator};
-use crate::{Jacobian, Weighting, WeightingConfig, attempt::attempt, weighting::checked};
+use crate::{
+    Jacobian, Weighting, WeightingConfig, attempt::attempt, known_tasks::KnownTasks, weighting::checked,
+};
 
 /// A weighting per group of blocks.
 ///
@@ -45,7 +47,7 @@ pub struct PerGroup {
     weightings: Named<Box<dyn Weighting>>,
     /// What the weightings of groups that are yet to come are to be told.
     preference: Option<Named<f64>>,
-    tasks: Option<Vec<String>>,
+    tasks: KnownTasks,
 }
 
 /// The parameters of [`PerGroup`] in a configuration.
@@ -84,7 +86,7 @@ impl PerGroup {
     pub fn new(of: WeightingConfig, groups: Vec<String>) -> Result<Self> {
         of.build()?;
         Named::new(groups.iter().map(|group| (group.as_str(), ())))?;
-        Ok(Self { of, groups, weightings: Named::default(), preference: None, tasks: None })
+        Ok(Self { of, groups, weightings: Named::default(), preference: None, tasks: KnownTasks::default() })
     }
 
     /// A weighting for a group without one.
@@ -93,8 +95,8 @@ impl PerGroup {
         if let Some(preference) = &self.preference {
             weighting.prefer(preference)?;
         }
-        if let Some(tasks) = &self.tasks {
-            weighting.prepare(tasks)?;
+        if self.tasks.len() > 0 {
+            weighting.prepare(self.tasks.names())?;
         }
         Ok(weighting)
     }
@@ -147,8 +149,10 @@ impl Aggregator for PerGroup {
     }
 
     fn prepare(&mut self, tasks: &[String]) -> Result<()> {
+        let mut known = self.tasks.clone();
+        known.name(tasks)?;
         self.weightings.values_mut().try_for_each(|weighting| weighting.prepare(tasks))?;
-        self.tasks = Some(tasks.to_vec());
+        self.tasks = known;
         Ok(())
     }
 

@@ -7,8 +7,8 @@
 //! otherwise d = Σ gᵢ ∘ |m̂ᵢ| / √v̂, coordinate by coordinate. Cost: two to three passes over rows and memory of the size of
 //! all rows. Guarantees: in the first case every task has the same length in d.
 //! Variants: as the authors' code, whose 1e-8 is added to v at every step and whose momentum of every task starts at 0; there
-//! a gradient of 0 or a task alone leads to NaN, while here a gradient of 0 gets the weight 0, two of them are alike, and one
-//! task is similar to itself. Momentum counts the steps that a task was there.
+//! a gradient of 0 or a task alone leads to NaN, while here a gradient of 0 gets the weight 0, two of them are alike, and a
+//! task alone keeps its gradient. Momentum counts the steps that a task was there.
 //! Reference: Borsani et al., "Gradient Similarity Surgery in Multi-Task Deep Learning", 2025,
 //! <https://arxiv.org/abs/2506.06130>.
 
@@ -75,14 +75,18 @@ impl Aggregator for SamGs {
         seen.present.resize(at.known(), 0);
         at.places.iter().for_each(|place| seen.present[*place] += 1);
         let Fields { beta1, beta2, gamma } = self.fields;
-        let (m, squares) = tracked((&self.memory, &at), jacobian, (beta1, &vec![1.0 - beta1; size]))?;
+        let (m, squares) =
+            tracked((&self.memory, &at), jacobian, [&vec![beta1; size], &vec![1.0 - beta1; size]])?;
         let norms: Vec<f64> = squares.iter().map(|squares| squares[0].sqrt()).collect();
         let similarities = similarities(&norms);
-        let mean = similarities.iter().sum::<f64>() / similarities.len().max(1) as f64;
-        let apart = if similarities.is_empty() { 0.0 } else { 1.0 - mean };
-        seen.steps += 1;
-        seen.dissimilarity = beta2 * seen.dissimilarity + (1.0 - beta2) * apart * apart + 1e-8;
-        let made = if similarities.iter().any(|similarity| *similarity < gamma) {
+        // Of a task alone there is no similarity to learn from, and its gradient has the mean length.
+        if !similarities.is_empty() {
+            let apart = 1.0 - similarities.iter().sum::<f64>() / similarities.len() as f64;
+            seen.steps += 1;
+            seen.dissimilarity = beta2 * seen.dissimilarity + (1.0 - beta2) * apart * apart + 1e-8;
+        }
+        let alike = similarities.iter().all(|similarity| *similarity >= gamma);
+        let made = if similarities.is_empty() || !alike {
             let length = norms.iter().sum::<f64>() / size as f64;
             let weights: Vec<f64> =
                 norms.iter().map(|norm| if *norm > 0.0 { length / norm } else { 0.0 }).collect();
@@ -138,7 +142,7 @@ impl Stateful for SamGs {
     }
 
     fn restore(&mut self, state: &State) -> Result<()> {
-        let (seen, memory): (Seen, Memory) = Memory::restored("sam_gs", state)?;
+        let (seen, memory): (Seen, Memory) = self.memory.restored("sam_gs", state)?;
         if seen.present.len() > memory.known() {
             return Err(Error::state("sam_gs", "no more counts than tasks", seen.present.len()));
         }

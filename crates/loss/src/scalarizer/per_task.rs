@@ -1,7 +1,8 @@
 //! One number per task in a configuration: by name, or as a list in the order of the tasks.
 
-use std::collections::BTreeMap;
+use std::fmt;
 
+use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use taskweave_kernels::{Error, Named, Result};
 
@@ -75,7 +76,34 @@ impl PerTask {
 enum Written {
     Listed(Vec<f64>),
     Named(Vec<(String, f64)>),
-    Mapped(BTreeMap<String, f64>),
+    Mapped(Pairs),
+}
+
+/// What a map holds, also where a task comes twice.
+struct Pairs(Vec<(String, f64)>);
+
+impl<'de> Deserialize<'de> for Pairs {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Entries;
+
+        impl<'de> Visitor<'de> for Entries {
+            type Value = Pairs;
+
+            fn expecting(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+                to.write_str("a map of tasks to numbers")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Pairs, A::Error> {
+                let mut pairs = Vec::new();
+                while let Some(pair) = map.next_entry()? {
+                    pairs.push(pair);
+                }
+                Ok(Pairs(pairs))
+            }
+        }
+
+        from.deserialize_map(Entries)
+    }
 }
 
 impl TryFrom<Written> for PerTask {
@@ -85,7 +113,7 @@ impl TryFrom<Written> for PerTask {
         Ok(match written {
             Written::Listed(numbers) => Self::Listed(numbers),
             Written::Named(numbers) => Self::Named(Named::new(numbers)?),
-            Written::Mapped(numbers) => Self::Named(Named::new(numbers)?),
+            Written::Mapped(Pairs(numbers)) => Self::Named(Named::new(numbers)?),
         })
     }
 }

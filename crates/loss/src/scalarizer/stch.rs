@@ -71,9 +71,9 @@ impl Stch {
             return over.try_map(|task, over| Ok(over.affine(lambda[task], 0.0)?));
         };
         let nadir = nadir.of("nadir", losses)?;
-        if let Some((task, over)) = numbers(&over)?.iter().find(|(_, over)| **over <= 0.0 || over.is_nan()) {
-            let (expected, found) = (format!("a number > {}, its ideal", ideal[task]), over + ideal[task]);
-            return Err(Error::parameter(format!("loss of `{task}`"), expected, found));
+        if let Some((task, _)) = numbers(&over)?.iter().find(|(_, over)| **over <= 0.0 || over.is_nan()) {
+            let expected = format!("a number > {}, its ideal", ideal[task]);
+            return Err(Error::parameter(format!("loss of `{task}`"), expected, numbers(losses)?[task]));
         }
         over.try_map(|task, over| {
             Ok(over.affine(1.0 / nadir[task], 0.0)?.log()?.affine(lambda[task], 0.0)?)

@@ -59,19 +59,41 @@ pub fn minimum(method: &str, h: &[Vec<f64>], f: &[f64]) -> Result<Solved> {
 
 /// The same, starting from an x ≥ 0 whose positive numbers may be those of the solution.
 pub(super) fn minimum_from(method: &str, h: &[Vec<f64>], f: &[f64], start: &[f64]) -> Result<Solved> {
-    solve(method, h, f, (start, 0.0))
+    solve(method, h, f, (start, &Span::default()))
 }
 
-/// The same for f = −H v, of which there always is a minimum: the v whose combination of the columns is projected. Columns that
-/// are opposed but for rounding count as opposed.
+/// The same for f = −H v of a v ≥ 0, of which there always is a minimum: the v whose combination of the columns is projected.
+/// Columns that depend on others but for rounding count as dependent. Where several at once leave no way to tell, conditions may be
+/// violated by as much: the problem with DISTANCE² more on the diagonal, times four, has a minimum that is found.
 pub(super) fn projection(method: &str, h: &[Vec<f64>], v: &[f64]) -> Result<Solved> {
-    let f: Vec<f64> = h.iter().map(|row| -dot(row, v)).collect();
-    solve(method, h, &f, (&vec![0.0; v.len()], DISTANCE))
+    let (f, start): (Vec<f64>, _) = (h.iter().map(|row| -dot(row, v)).collect(), vec![0.0; v.len()]);
+    let span = Span { off: DISTANCE, sum: v.iter().sum(), length: length(h, v) };
+    solve(method, h, &f, (&start, &span)).or_else(|_| {
+        let mut apart = h.to_vec();
+        (0..v.len()).for_each(|i| apart[i][i] += 4.0 * DISTANCE * DISTANCE);
+        solve(method, &apart, &f, (&start, &span))
+    })
 }
 
-/// `off` is how far a column that counts as dependent may stand off the span of others, for an f that is known to be in the
-/// span; 0 where a condition that stays violated may mean that there is no minimum.
-fn solve(method: &str, h: &[Vec<f64>], f: &[f64], (start, off): (&[f64], f64)) -> Result<Solved> {
+/// What is known of an f that is a combination of the columns; nothing where a condition that stays violated may mean that there
+/// is no minimum.
+#[derive(Default)]
+struct Span {
+    /// How far a column that counts as dependent may stand off the span of others.
+    off: f64,
+    /// The sum of the weights that combine it, and the length of the combination.
+    sum: f64,
+    length: f64,
+}
+
+impl Span {
+    /// How far the condition of a column that counts as dependent may be violated.
+    fn slack(&self, h: &[Vec<f64>], x: &[f64]) -> f64 {
+        1.1 * self.off * (self.length + length(h, x))
+    }
+}
+
+fn solve(method: &str, h: &[Vec<f64>], f: &[f64], (start, span): (&[f64], &Span)) -> Result<Solved> {
     let size = f.len();
     let mut x = start.to_vec();
     let mut positive = Factor::new(h);
@@ -84,16 +106,18 @@ fn solve(method: &str, h: &[Vec<f64>], f: &[f64], (start, off): (&[f64], f64)) -
     // What left for one that depends on it would come back for rounding alone, until something else enters.
     let mut left: Vec<usize> = Vec::new();
     let scale = f.iter().fold(0.0, |most: f64, value| most.max(value.abs()));
+    // What rounding leaves of a combination that cancels is no violation.
+    let limit = TOLERANCE * scale + 8.0 * f64::EPSILON * span.sum;
     let mut iterations = 0;
     for _ in 0..10 * size + 10 {
         let slope = |j: usize| positive.set.iter().map(|&p| h[j][p] * x[p]).sum::<f64>() - f[j];
         let free = (0..size).filter(|j| !positive.set.contains(j) && !left.contains(j));
         let worst = free.map(|j| (j, slope(j))).min_by(|a, b| a.1.total_cmp(&b.1));
-        let Some((entering, slope)) = worst.filter(|(_, s)| *s < -TOLERANCE * scale) else { break };
+        let Some((entering, slope)) = worst.filter(|(_, s)| *s < -limit) else { break };
         iterations += 1;
         let entered = positive.push(entering);
-        let other = if entered { None } else { swap(entering, &mut positive, &mut x, off) };
-        if !entered && other.is_none() && -slope > off * reach(h, &x, scale) {
+        let other = if entered { None } else { swap(entering, &mut positive, &mut x, span.off) };
+        if !entered && other.is_none() && -slope > span.slack(h, &x) {
             break;
         }
         settle(f, &mut positive, &mut x);
@@ -104,13 +128,13 @@ fn solve(method: &str, h: &[Vec<f64>], f: &[f64], (start, off): (&[f64], f64)) -
         }
     }
     let slopes: Vec<f64> = (0..size).map(|j| dot(&h[j], &x) - f[j]).collect();
-    let terms = (scale + x.iter().sum::<f64>()).max(f64::MIN_POSITIVE);
+    let terms = (scale + span.sum + x.iter().sum::<f64>()).max(f64::MIN_POSITIVE);
     let (mut residual, mut explained) = (0.0f64, true);
     for (j, slope) in slopes.iter().enumerate() {
         let violation = if x[j] > 0.0 { slope.abs() } else { -slope };
         residual = residual.max(violation / terms);
         explained &= violation <= ROUNDING * terms
-            || !positive.set.contains(&j) && violation <= off * reach(h, &x, scale) && !positive.push(j);
+            || !positive.set.contains(&j) && violation <= span.slack(h, &x) && !positive.push(j);
     }
     match explained {
         true => Ok(Solved { x, residual }),
@@ -118,10 +142,9 @@ fn solve(method: &str, h: &[Vec<f64>], f: &[f64], (start, off): (&[f64], f64)) -
     }
 }
 
-/// What a column that stands off the span is multiplied with: its condition may be violated by this times how far it stands off.
-fn reach(h: &[Vec<f64>], x: &[f64], scale: f64) -> f64 {
-    let square: f64 = h.iter().zip(x).map(|(row, own)| own * dot(row, x)).sum();
-    1.1 * (scale + square.max(0.0).sqrt())
+/// ‖Σ xⱼ hⱼ‖ of the columns' vectors.
+fn length(h: &[Vec<f64>], x: &[f64]) -> f64 {
+    h.iter().zip(x).map(|(row, own)| own * dot(row, x)).sum::<f64>().max(0.0).sqrt()
 }
 
 /// Moves x to the minimum over the positive set, which loses what would become negative on the way.

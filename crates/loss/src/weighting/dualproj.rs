@@ -3,8 +3,8 @@
 //! Given the Gramian G = J Jᵀ (m × m), returns
 //!     w = argmin vᵀ G v   over   v ≥ 1/m.
 //! Cost: one quadratic program of m unknowns by an active set, in the matrix of cosines. Guarantees: gⱼ·Jᵀw ≥ 0 for
-//! every task. Not linear under scaling of single rows. Gradients that are opposed up to an angle of 3e-7, the rounding of
-//! f32, count as opposed.
+//! every task. Not linear under scaling of single rows. Gradients that depend on others but for 3e-7 of their length, the
+//! rounding of f32, count as dependent.
 //! Variants: the common code adds a multiple of the identity to G; not done here. A gradient of 0 keeps the weight 1/m.
 //! Reference: Lopez-Paz and Ranzato, "Gradient Episodic Memory for Continual Learning", NeurIPS 2017,
 //! <https://arxiv.org/abs/1706.08840>.

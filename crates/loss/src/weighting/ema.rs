@@ -138,8 +138,9 @@ impl Stateful for Ema {
         if saved.weights.len() > saved.tasks.len() {
             return Err(Error::state("ema", "no more weights than tasks", saved.weights.len()));
         }
+        let tasks = self.tasks.restored(saved.tasks)?;
         self.of.restore(&State { values: saved.of, tensors: state.tensors.clone() })?;
-        (self.tasks, self.weights) = (saved.tasks, saved.weights);
+        (self.tasks, self.weights) = (tasks, saved.weights);
         Ok(())
     }
 }

@@ -135,8 +135,9 @@ impl Stateful for Every {
         if saved.last.weights.len() > saved.last.tasks.len() {
             return Err(Error::state("every", "no more weights than tasks", saved.last.weights.len()));
         }
+        let tasks = self.last.tasks.restored(saved.last.tasks)?;
         self.of.restore(&State { values: saved.of, tensors: state.tensors.clone() })?;
-        self.last = saved.last;
+        self.last = Last { tasks, ..saved.last };
         Ok(())
     }
 }

@@ -135,7 +135,7 @@ impl Stateful for GradNorm {
                 seen.first.len(),
             ));
         }
-        self.seen = seen;
+        self.seen = Seen { tasks: self.seen.tasks.restored(seen.tasks)?, ..seen };
         Ok(())
     }
 }

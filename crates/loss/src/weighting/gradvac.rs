@@ -141,7 +141,7 @@ impl Stateful for GradVac {
                 length,
             ));
         }
-        self.seen = seen;
+        self.seen = Seen { tasks: self.seen.tasks.restored(seen.tasks)?, ..seen };
         Ok(())
     }
 }

@@ -15,7 +15,11 @@ use super::{cone::Solved, scaled::Scaled};
 /// How far the equations may be violated, relative to the larger of their sides.
 const TOLERANCE: f64 = 1e-11;
 
-/// The most that rounding is taken to explain, of an equation: more means that q runs away, since there is no solution.
+/// How short Σ qᵢ ûᵢ may be, relative to Σ qᵢ: less means that q runs away, since there is no solution.
+const CANCELED: f64 = 1e-6;
+
+/// From how many times b on q may be running away: then rounding explains this share of an equation at most.
+const FAR: f64 = 1e3;
 const EXCUSED: f64 = 1e-3;
 
 const LIMIT: usize = 300;
@@ -69,8 +73,14 @@ impl Fair {
     /// explains.
     fn residual(&self, q: &DVector<f64>) -> f64 {
         let (along, terms, pull) = (&self.c * q, self.c.abs() * q, self.pull(q));
+        let farthest = q.iter().zip(&self.b).map(|(q, b)| q / b).fold(0.0, f64::max);
+        let most = match q.dot(&along) > (CANCELED * q.sum()).powi(2) {
+            true if farthest <= FAR => f64::INFINITY,
+            true => EXCUSED,
+            false => 0.0,
+        };
         let violation = |i: usize| {
-            let rounding = (4.0 * f64::EPSILON * pull.len() as f64 * terms[i]).min(EXCUSED * pull[i]);
+            let rounding = (4.0 * f64::EPSILON * pull.len() as f64 * terms[i]).min(most * pull[i]);
             ((along[i] - pull[i]).abs() - rounding).max(0.0) / along[i].abs().max(pull[i])
         };
         // What is not a number is no small violation.

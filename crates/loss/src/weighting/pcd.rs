@@ -77,11 +77,11 @@ impl Pcd {
             return Ok(places.iter().position(|place| *place == 0));
         };
         let row = gramian.tasks().position(|task| task == primary);
-        if row.is_none() && !self.seen.tasks.contains(primary) {
+        if row.is_none() && !self.seen.tasks.names().contains(primary) {
             return Err(Error::Unknown {
                 what: "primary task".into(),
                 name: primary.clone(),
-                known: gramian.tasks().map(String::from).collect(),
+                known: self.seen.tasks.names().to_vec(),
             });
         }
         Ok(row)
@@ -147,7 +147,7 @@ impl Stateful for Pcd {
         if seen.squares.len() > seen.tasks.len() {
             return Err(Error::state("pcd", "no more norms than tasks", seen.squares.len()));
         }
-        self.seen = seen;
+        self.seen = Seen { tasks: self.seen.tasks.restored(seen.tasks)?, ..seen };
         Ok(())
     }
 }

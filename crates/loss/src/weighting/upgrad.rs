@@ -5,7 +5,7 @@
 //! where Jᵀvᵢ is the projection of gᵢ onto the dual cone {d : gⱼ·d ≥ 0 for all j}.
 //! Cost: m quadratic programs of m unknowns on the scaled Gramian D^-½ G D^-½, each by an active set. Guarantees:
 //! gⱼ·Jᵀw ≥ 0 for every task, linear under scaling of each row. Gradients
-//! that are opposed up to an angle of 3e-7, the rounding of f32, count as opposed. A task whose gradient is 0 takes no part in the
+//! that depend on others but for 3e-7 of their length, the rounding of f32, count as dependent. A task whose gradient is 0 takes no part in the
 //! others' conflicts and keeps its own weight 1/m.
 //! Variants: the common code adds a multiple of the identity to G and does not scale it, and loses the guarantee where
 //! norms differ widely; neither is done here.
@@ -80,6 +80,34 @@ mod tests {
         close(&UpGrad.weights(&gramian(&[vec![1.0, 0.0], vec![3.0, 3.0]])).unwrap(), &[0.5, 0.5]);
         close(&UpGrad.weights(&gramian(&[vec![2.0]])).unwrap(), &[1.0]);
         close(&UpGrad.weights(&gramian(&[vec![0.0], vec![0.0]])).unwrap(), &[0.5, 0.5]);
+    }
+
+    /// Several columns that depend on each other but for rounding, and combinations that cancel.
+    #[test]
+    fn what_nearly_depends_is_solved_and_harms_by_rounding_at_most() {
+        let mut state = 3u64;
+        let mut draw = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (state >> 33) as f64 / f64::from(1u32 << 31) - 0.5
+        };
+        for case in 0..400 {
+            let (tasks, width) = (2 + case % 9, 2 + case % 5);
+            let mut rows: Vec<Vec<f64>> = (0..tasks).map(|_| (0..width).map(|_| draw()).collect()).collect();
+            for j in (1..tasks).step_by(1 + case % 3) {
+                let off = 10f64.powf(-6.5 + 2.0 * draw());
+                let (sign, from) = (if case % 2 == 0 { -1.0 } else { draw().signum() }, rows[j - 1].clone());
+                rows[j] = from.iter().map(|x| sign * (x + off * draw())).collect();
+            }
+            let g = gramian(&rows);
+            for mut method in [Box::new(UpGrad) as Box<dyn Weighting>, Box::new(super::super::DualProj)] {
+                let w = method.weights(&g).unwrap_or_else(|error| panic!("case {case}: {error}"));
+                let terms: f64 = w.iter().zip(g.norms()).map(|(w, norm)| w * norm).sum();
+                for (i, norm) in g.norms().iter().enumerate() {
+                    let along: f64 = w.iter().enumerate().map(|(j, w)| g[(i, j)] * w).sum();
+                    assert!(along >= -4e-7 * norm * terms, "case {case}: {along:e} of {:e}", norm * terms);
+                }
+            }
+        }
     }
 
     #[test]
