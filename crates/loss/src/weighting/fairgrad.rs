@@ -4,9 +4,10 @@
 //!     G w = w^(−1/α)   (element by element),
 //! the update on which Σ u(gᵢ·d) is largest for utilities of constant relative risk aversion α: α = 1 is Nash-MTL, and
 //! larger α cares more for the task that gains least. Solved by damped Newton in the matrix of cosines. Guarantees:
-//! gᵢ·d > 0 for every task. Where 0 is in the interior of the convex hull there is no solution, and an error says so; so it does where powers
-//! leave the range of f64: degrees below 0.1 or above 30 with norms that differ by 10⁴ or more. The equations hold as far as
-//! rounding of w and G lets them, and a gain may be 0 to 1e-9 of Σ wⱼ‖gⱼ‖ where α is small or gradients are nearly opposed.
+//! gᵢ·d > 0 for every task. Where 0 is in the interior of the convex hull there is no solution, and an error says so.
+//! The equations hold as far as rounding of w and G lets them. Degrees from 0.5 to 30 are solved for norms over 10^±3; outside,
+//! where norms are far apart, the gain that a task is owed may lie beneath rounding or the range of f64: then it is 0 to 1e-9 of
+//! Σ wⱼ‖gⱼ‖, or an error says so.
 //! Variants: as in the paper; the common code stops a general least-squares solver early. A gradient of 0 takes no part
 //! and gets the weight 0.
 //! Reference: Ban and Ji, "Fair Resource Allocation in Multi-Task Learning", ICML 2024,
