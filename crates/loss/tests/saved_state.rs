@@ -210,3 +210,39 @@ fn rows_of_named_tasks_may_change_places() {
         }
     }
 }
+
+/// A task gains nothing on others by being alone in batches.
+#[test]
+fn shares_stay_where_tasks_are_missing() {
+    let excess = r#"{"name": "excess_mtl", "step_size": 0.5}"#;
+    let weight = |alone: u64| {
+        let mut method = prepared(excess);
+        bits(&mut *method, 0, DType::F64);
+        for step in 0..alone {
+            let found = method.aggregate(&jacobian(10 + step, &["a"], DType::F64)).unwrap();
+            assert_eq!(found.weights, Some(vec![1.0]));
+        }
+        bits(&mut *method, 1, DType::F64).1.unwrap()[0]
+    };
+    let (without, with) = (weight(0), weight(50));
+    assert!(with < 1.5 * without, "{with} and {without}");
+
+    let mut moco = prepared(r#"{"name": "moco", "gamma": 0.01}"#);
+    for (step, tasks) in [&TASKS[..], &["a", "b"], &["d"], &["c", "a", "b"]].into_iter().enumerate() {
+        moco.aggregate(&jacobian(step as u64, tasks, DType::F64)).unwrap();
+    }
+    let values = moco.save().unwrap().values;
+    let weights: Vec<f64> = serde_json::from_value(values["seen"]["weights"].clone()).unwrap();
+    assert!((weights.iter().sum::<f64>() - 1.0).abs() < 1e-12, "{weights:?}");
+    assert!(weights[..3].iter().any(|weight| (weight - 0.25).abs() > 1e-6), "{weights:?}");
+}
+
+#[test]
+fn a_task_alone_keeps_its_gradient_in_sam_gs_and_teaches_it_nothing() {
+    let mut method = prepared(r#"{"name": "sam_gs", "gamma": 0.97}"#);
+    bits(&mut *method, 0, DType::F64);
+    let seen = |method: &dyn Aggregator| method.save().unwrap().values["seen"]["dissimilarity"].clone();
+    let before = seen(&*method);
+    assert_eq!(method.aggregate(&jacobian(1, &["b"], DType::F64)).unwrap().weights, Some(vec![1.0]));
+    assert_eq!(seen(&*method), before);
+}
