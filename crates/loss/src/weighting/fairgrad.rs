@@ -5,7 +5,7 @@
 //! the update on which Σ u(gᵢ·d) is largest for utilities of constant relative risk aversion α: α = 1 is Nash-MTL, and
 //! larger α cares more for the task that gains least. Solved by damped Newton in the matrix of cosines. Guarantees:
 //! gᵢ·d > 0 for every task. Where 0 is in the interior of the convex hull there is no solution, and an error says so.
-//! The equations hold as far as rounding of w and G lets them. Degrees from 0.5 to 30 are solved for norms over 10^±3; outside,
+//! The equations hold as far as rounding of w and G lets them. Degrees from 0.5 to 3 are solved for norms over 10^±6; outside,
 //! where norms are far apart, the gain that a task is owed may lie beneath rounding or the range of f64: then it is 0 to 1e-9 of
 //! Σ wⱼ‖gⱼ‖, or an error says so.
 //! Variants: as in the paper; the common code stops a general least-squares solver early. A gradient of 0 takes no part
