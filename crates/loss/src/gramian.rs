@@ -56,7 +56,8 @@ impl Gramian {
     /// A Gramian from the inner products of gradients, row by row.
     ///
     /// # Errors
-    /// As for [`Gramian::new`]; [`Error::NonFinite`] names the task whose gradient holds a NaN or an infinity, or is too long for its square.
+    /// As for [`Gramian::new`]; [`Error::NonFinite`] names the task whose gradient holds a NaN or an infinity, or is too long for
+    /// its square.
     ///
     /// # Example
     /// ```

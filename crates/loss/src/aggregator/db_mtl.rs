@@ -27,7 +27,8 @@ const EPSILON: f64 = 1e-8;
 /// | `sigma` | 0 | ≥ 0 | how fast that decays |
 ///
 /// # Errors
-/// [`Error::Parameter`] where losses are missing or not > −1e-8; [`Error::Shape`] for other tasks or numbers than before, or tasks than were [named](Aggregator::prepare).
+/// [`Error::Parameter`] where losses are missing or not > −1e-8; [`Error::Shape`] for other tasks or numbers than before, or tasks
+/// than were [named](Aggregator::prepare).
 ///
 /// # Example
 /// ```
@@ -47,13 +48,8 @@ const EPSILON: f64 = 1e-8;
 pub struct DbMtl {
     beta: f64,
     sigma: f64,
-    seen: Seen,
-    memory: Memory,
-}
-
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-struct Seen {
     steps: u64,
+    memory: Memory,
 }
 
 impl DbMtl {
@@ -65,7 +61,7 @@ impl DbMtl {
         Ok(Self {
             beta: parameter::below_one("beta", beta)?,
             sigma: parameter::non_negative("sigma", sigma)?,
-            seen: Seen::default(),
+            steps: 0,
             memory: Memory::default(),
         })
     }
@@ -94,14 +90,14 @@ impl Aggregator for DbMtl {
             return Ok(Aggregated { gradient: jacobian.combined(&weights)?, weights: Some(weights) });
         }
         let at = self.memory.at(jacobian)?;
-        let keep = self.beta / ((self.seen.steps + 1) as f64).powf(self.sigma);
+        let keep = self.beta / ((self.steps + 1) as f64).powf(self.sigma);
         let take: Vec<f64> = slopes.into_iter().map(|slope| (1.0 - keep) * slope).collect();
         let (m, squares) = tracked((&self.memory, &at), jacobian, [&vec![keep; take.len()], &take])?;
         let lengths: Vec<f64> = squares.iter().map(|squares| squares[1].sqrt()).collect();
         let of_m = in_place_of(jacobian, &m)?;
         let gradient = as_gradient(of_m.combined(&longest(&lengths))?, jacobian)?;
         self.memory.put(at, m)?;
-        self.seen.steps += 1;
+        self.steps += 1;
         Ok(Aggregated { gradient, weights: None })
     }
 }
@@ -123,11 +119,11 @@ fn longest(lengths: &[f64]) -> Vec<f64> {
 
 impl Stateful for DbMtl {
     fn save(&self) -> Result<State> {
-        self.memory.save(&self.seen)
+        self.memory.save(&self.steps)
     }
 
     fn restore(&mut self, state: &State) -> Result<()> {
-        (self.seen, self.memory) = self.memory.restored("db_mtl", state)?;
+        (self.steps, self.memory) = self.memory.restored("db_mtl", state)?;
         Ok(())
     }
 }

@@ -16,7 +16,7 @@ use taskweave_kernels::{Error, Result, State, Stateful};
 
 use super::{
     Aggregated, Aggregator,
-    memory::{Memory, moved},
+    memory::{At, Memory, moved},
     pieces::{Number, Pass, Piece, Sums},
 };
 use crate::{Jacobian, known_tasks, parameter};
@@ -51,20 +51,14 @@ use crate::{Jacobian, known_tasks, parameter};
 #[serde(try_from = "Fields", into = "Fields")]
 pub struct ExcessMtl {
     fields: Fields,
-    seen: Seen,
-    memory: Memory,
-}
-
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-struct Seen {
     /// Of every known task.
-    tasks: Vec<Excess>,
+    seen: Vec<Excess>,
+    memory: Memory,
 }
 
 /// What is remembered of a task.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 struct Excess {
-    steps: u64,
     /// Σ E over its warm-up.
     scale: f64,
     /// log w, up to a constant of all.
@@ -80,29 +74,36 @@ impl ExcessMtl {
         Self::try_from(Fields { step_size, warm_up })
     }
 
-    /// The weights of this step, given E of the tasks that are there; whether those are all.
-    fn weights(&self, tasks: &mut [Excess], excess: &[f64], all: bool) -> Vec<f64> {
+    /// Moves the tasks that a step has, given E of each.
+    fn follow(&self, tasks: &mut [Excess], excess: &[f64], at: &At) {
         let count = self.fields.warm_up as f64;
-        let (most, sum) = powers(tasks);
-        let before = most + sum.iter().sum::<f64>().ln();
-        for (task, excess) in tasks.iter_mut().zip(excess) {
-            task.steps += 1;
-            if task.steps <= self.fields.warm_up {
+        let before = log_sum(tasks);
+        for ((task, excess), steps) in tasks.iter_mut().zip(excess).zip(&at.steps) {
+            if *steps <= self.fields.warm_up {
                 task.scale += excess;
             } else if task.scale > 0.0 {
                 task.logit += self.fields.step_size * excess * count / task.scale;
             }
         }
-        let (most, powers) = powers(tasks);
-        let mean = powers.iter().sum::<f64>() / powers.len() as f64;
-        if all {
-            return powers.into_iter().map(|power| power / mean).collect();
-        }
         // What the tasks that are missing have is theirs: the others keep the sum of theirs.
-        let shift = before - most - powers.iter().sum::<f64>().ln();
-        tasks.iter_mut().for_each(|task| task.logit += shift);
-        powers.into_iter().map(|power| power / mean).collect()
+        if tasks.len() < at.known() {
+            let shift = before - log_sum(tasks);
+            tasks.iter_mut().for_each(|task| task.logit += shift);
+        }
     }
+}
+
+/// w of some tasks, normalized to their number.
+fn weights(tasks: &[Excess]) -> Vec<f64> {
+    let (_, powers) = powers(tasks);
+    let mean = powers.iter().sum::<f64>() / powers.len() as f64;
+    powers.into_iter().map(|power| power / mean).collect()
+}
+
+/// log Σ w.
+fn log_sum(tasks: &[Excess]) -> f64 {
+    let (most, powers) = powers(tasks);
+    most + powers.iter().sum::<f64>().ln()
 }
 
 /// The largest of the logits, and exp of each less that.
@@ -126,12 +127,13 @@ impl Aggregator for ExcessMtl {
 
     fn aggregate(&mut self, jacobian: &Jacobian) -> Result<Aggregated> {
         let (at, mut seen) = (self.memory.at(jacobian)?, self.seen.clone());
-        seen.tasks.resize(at.known(), Excess::default());
+        seen.resize(at.known(), Excess::default());
         let (squares, excess) = moved((&self.memory, &at), jacobian, "squared gradient", |_| Squares)?;
         let excess: Vec<f64> = excess.into_iter().map(|[excess, _]| excess).collect();
-        let mut present = known_tasks::at(&seen.tasks, &at.places);
-        let weights = self.weights(&mut present, &excess, at.places.len() == at.known());
-        known_tasks::put(&mut seen.tasks, &at.places, present);
+        let mut present = known_tasks::at(&seen, &at.places);
+        self.follow(&mut present, &excess, &at);
+        let weights = weights(&present);
+        known_tasks::put(&mut seen, &at.places, present);
         let gradient = jacobian.combined(&weights)?;
         self.memory.put(at, squares)?;
         self.seen = seen;
@@ -177,9 +179,9 @@ impl Stateful for ExcessMtl {
     }
 
     fn restore(&mut self, state: &State) -> Result<()> {
-        let (seen, memory): (Seen, Memory) = self.memory.restored("excess_mtl", state)?;
-        if seen.tasks.len() > memory.known() {
-            return Err(Error::state("excess_mtl", "no more weights than tasks", seen.tasks.len()));
+        let (seen, memory): (Vec<Excess>, Memory) = self.memory.restored("excess_mtl", state)?;
+        if seen.len() > memory.known() {
+            return Err(Error::state("excess_mtl", "no more weights than tasks", seen.len()));
         }
         (self.seen, self.memory) = (seen, memory);
         Ok(())
@@ -207,7 +209,7 @@ impl TryFrom<Fields> for ExcessMtl {
         if fields.warm_up == 0 {
             return Err(Error::parameter("warm_up", "at least 1", 0));
         }
-        Ok(Self { fields, seen: Seen::default(), memory: Memory::default() })
+        Ok(Self { fields, seen: Vec::new(), memory: Memory::default() })
     }
 }
 

@@ -11,12 +11,17 @@ use taskweave_kernels::optim::IntoGradient;
 use taskweave_kernels::{Error, Named, Result, State, sum_of_squares};
 
 use super::pieces::{Check, Number, Pass, Piece, Sums, rows, run};
-use crate::{Jacobian, known_tasks::KnownTasks};
+use crate::{
+    Jacobian,
+    known_tasks::{self, KnownTasks},
+};
 
 /// One row of numbers per task, block by block.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Memory {
     tasks: KnownTasks,
+    /// In how many Jacobians each known task was.
+    steps: Vec<u64>,
     rows: Vec<Named<Gradient>>,
 }
 
@@ -25,6 +30,8 @@ pub(super) struct At {
     tasks: KnownTasks,
     /// Of each row.
     pub(super) places: Vec<usize>,
+    /// In how many Jacobians the task of each row was, this one included.
+    pub(super) steps: Vec<u64>,
 }
 
 impl At {
@@ -38,6 +45,7 @@ impl At {
 #[derive(Serialize, Deserialize)]
 struct Saved<S> {
     tasks: KnownTasks,
+    steps: Vec<u64>,
     seen: S,
 }
 
@@ -68,7 +76,8 @@ impl Memory {
     /// [`Error::Shape`] where there were other tasks before.
     pub(super) fn at(&self, jacobian: &Jacobian) -> Result<At> {
         let (tasks, places) = self.tasks.places("Jacobian", jacobian.rows().names())?;
-        Ok(At { tasks, places })
+        let steps = places.iter().map(|place| self.steps.get(*place).unwrap_or(&0) + 1).collect();
+        Ok(At { tasks, places, steps })
     }
 
     /// What is remembered of every task of a Jacobian, in its order, in f64 where its gradients are and else in f32.
@@ -88,6 +97,8 @@ impl Memory {
     /// Remembers these rows; other tasks, and blocks that are not among them, are remembered as before.
     pub(super) fn put(&mut self, at: At, rows: Vec<Named<Gradient>>) -> Result<()> {
         self.rows.resize_with(at.known(), Named::default);
+        self.steps.resize(at.known(), 0);
+        known_tasks::put(&mut self.steps, &at.places, at.steps);
         self.tasks = at.tasks;
         for (place, row) in at.places.into_iter().zip(rows) {
             let kept = &mut self.rows[place];
@@ -109,12 +120,18 @@ impl Memory {
                 tensors.insert(format!("{i}/{name}"), block.values().clone())?;
             }
         }
-        Ok(State { tensors, ..State::of(&Saved { tasks: self.tasks.clone(), seen })? })
+        Ok(State {
+            tensors,
+            ..State::of(&Saved { tasks: self.tasks.clone(), steps: self.steps.clone(), seen })?
+        })
     }
 
     /// What a method that the error names has seen, and its memory.
     pub(super) fn restored<S: DeserializeOwned>(&self, method: &str, state: &State) -> Result<(S, Self)> {
-        let Saved { tasks, seen } = state.read(method)?;
+        let Saved { tasks, steps, seen } = state.read(method)?;
+        if steps.len() > tasks.len() {
+            return Err(Error::state(method, "no more counts than tasks", steps.len()));
+        }
         let tasks = self.tasks.restored(tasks)?;
         let mut rows = Vec::<Named<Gradient>>::new();
         for (name, tensor) in state.tensors.iter() {
@@ -130,7 +147,7 @@ impl Memory {
             rows.resize_with(rows.len().max(i + 1), Named::default);
             rows[i].insert(block, tensor.clone().into())?;
         }
-        Ok((seen, Self { tasks, rows }))
+        Ok((seen, Self { tasks, steps, rows }))
     }
 }
 
@@ -163,8 +180,8 @@ pub(super) type Moved = (Vec<Named<Gradient>>, Vec<Sums>);
 /// remembered.
 ///
 /// # Errors
-/// Those of the memory for other numbers than before, and [`Error::NonFinite`] with the task whose row holds a NaN or an infinity, or of which `summed`
-/// is none that is finite.
+/// Those of the memory for other numbers than before, and [`Error::NonFinite`] with the task whose row holds a NaN or an infinity,
+/// or of which `summed` is none that is finite.
 pub(super) fn moved<P: Pass>(
     (memory, at): (&Memory, &At),
     jacobian: &Jacobian,

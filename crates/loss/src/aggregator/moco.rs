@@ -6,9 +6,9 @@
 //! that weights from the same batch have. Cost: two passes over rows and memory of the size of all rows. Guarantees: on
 //! average those of MGDA, once y has settled. The step of λ depends on the units of the losses.
 //! Variants: the projection as in the paper; the authors' code has a softmax in its place and divides every gradient by
-//! its norm and multiplies it by its loss before it is tracked. Both start at y = 0. Tasks that a
-//! step lacks keep y and λ; those that are there keep the sum of theirs, so that there is no step where all of them have 0. For
-//! y, t counts the steps that a task was there.
+//! its norm and multiplies it by its loss before it is tracked. Both start at y = 0. Tasks that a step lacks keep y and λ; those
+//! that are there keep the sum of theirs, so that there is no step where all of them have 0. For y, t counts the steps that a
+//! task was there.
 //! Reference: Fernando et al., "Mitigating Gradient Bias in Multi-objective Learning: A Provably Convergent Approach", ICLR
 //! 2023, algorithm 1, <https://openreview.net/forum?id=dLAYGdKTi2>.
 
@@ -59,8 +59,6 @@ pub struct MoCo {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 struct Seen {
     steps: u64,
-    /// At how many of them each known task was there.
-    present: Vec<u64>,
     /// Of every known task.
     weights: Vec<f64>,
 }
@@ -81,11 +79,8 @@ impl Aggregator for MoCo {
             seen.weights = vec![1.0 / at.known().max(1) as f64; at.known()];
         }
         let mut weights = known_tasks::at(&seen.weights, &at.places);
-        seen.present.resize(at.known(), 0);
-        at.places.iter().for_each(|place| seen.present[*place] += 1);
-        let present = known_tasks::at(&seen.present, &at.places);
         let beta: Vec<f64> =
-            present.into_iter().map(|t| fields.beta / (t as f64).powf(fields.beta_sigma)).collect();
+            at.steps.iter().map(|t| fields.beta / (*t as f64).powf(fields.beta_sigma)).collect();
         let keep: Vec<f64> = beta.iter().map(|beta| 1.0 - beta).collect();
         let gamma = fields.gamma / ((seen.steps + 1) as f64).powf(fields.gamma_sigma);
         let (y, _) = tracked((&self.memory, &at), jacobian, [&keep, &beta])?;
@@ -119,9 +114,7 @@ impl Stateful for MoCo {
 
     fn restore(&mut self, state: &State) -> Result<()> {
         let (seen, memory): (Seen, Memory) = self.memory.restored("moco", state)?;
-        if !seen.weights.is_empty() && seen.weights.len() != memory.known()
-            || seen.present.len() > memory.known()
-        {
+        if !seen.weights.is_empty() && seen.weights.len() != memory.known() {
             return Err(Error::state("moco", "one weight per task", seen.weights.len()));
         }
         (self.seen, self.memory) = (seen, memory);

@@ -20,7 +20,7 @@ use super::{
     memory::{Memory, as_gradient, in_place_of, tracked},
     pieces::{Number, Pass, Piece, Sums, rows, run},
 };
-use crate::{Jacobian, known_tasks, parameter};
+use crate::{Jacobian, parameter};
 
 /// One length where lengths differ, momentum where they do not.
 ///
@@ -55,8 +55,6 @@ pub struct SamGs {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 struct Seen {
     steps: u64,
-    /// At how many of them each known task was there.
-    present: Vec<u64>,
     dissimilarity: f64,
 }
 
@@ -72,8 +70,6 @@ impl Aggregator for SamGs {
     fn aggregate(&mut self, jacobian: &Jacobian) -> Result<Aggregated> {
         let (size, mut seen) = (jacobian.rows().len(), self.seen.clone());
         let at = self.memory.at(jacobian)?;
-        seen.present.resize(at.known(), 0);
-        at.places.iter().for_each(|place| seen.present[*place] += 1);
         let Fields { beta1, beta2, gamma } = self.fields;
         let (m, squares) =
             tracked((&self.memory, &at), jacobian, [&vec![beta1; size], &vec![1.0 - beta1; size]])?;
@@ -94,8 +90,7 @@ impl Aggregator for SamGs {
         } else {
             let left = |beta: f64, steps: u64| 1.0 - beta.powf(steps as f64);
             let root = (seen.dissimilarity / left(beta2, seen.steps)).sqrt();
-            let present = known_tasks::at(&seen.present, &at.places);
-            let factors = present.into_iter().map(|steps| 1.0 / left(beta1, steps) / root).collect();
+            let factors = at.steps.iter().map(|steps| 1.0 / left(beta1, *steps) / root).collect();
             let of_m = in_place_of(jacobian, &m)?;
             let both = [rows(jacobian), rows(&of_m)].concat();
             Aggregated {
@@ -142,11 +137,7 @@ impl Stateful for SamGs {
     }
 
     fn restore(&mut self, state: &State) -> Result<()> {
-        let (seen, memory): (Seen, Memory) = self.memory.restored("sam_gs", state)?;
-        if seen.present.len() > memory.known() {
-            return Err(Error::state("sam_gs", "no more counts than tasks", seen.present.len()));
-        }
-        (self.seen, self.memory) = (seen, memory);
+        (self.seen, self.memory) = self.memory.restored("sam_gs", state)?;
         Ok(())
     }
 }

@@ -13,7 +13,7 @@ use taskweave_kernels::{Error, Named, Result, State, Stateful};
 
 use super::{
     PerTask, Scalarizer,
-    terms::{direction, numbers, sum_of},
+    terms::{direction, numbers, sum_of, weighed},
 };
 use crate::parameter;
 
@@ -59,13 +59,12 @@ impl Scalarizer for Cosmos {
     fn scalarize(&mut self, losses: &Named<Tensor>) -> Result<Tensor> {
         numbers(losses)?;
         let r = self.preference.of("preference", losses)?;
-        let along = sum_of(losses, |task, loss| Ok(loss.affine(r[task], 0.0)?))?;
+        let along = weighed(losses, &r)?;
         let square = sum_of(losses, |_, loss| Ok(loss.sqr()?))?;
         if numbers(losses)?.values().all(|loss| *loss == 0.0) {
             return Ok(along);
         }
-        let r = direction(&r);
-        let cosine = (sum_of(losses, |task, loss| Ok(loss.affine(r[task], 0.0)?))? / square.sqrt()?)?;
+        let cosine = (weighed(losses, &direction(&r))? / square.sqrt()?)?;
         Ok((along - cosine.affine(self.lambda, 0.0)?)?)
     }
 

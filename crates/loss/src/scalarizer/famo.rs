@@ -113,11 +113,10 @@ impl Scalarizer for Famo {
     }
 
     fn after_step(&mut self, losses: &Named<f64>) -> Result<()> {
-        let (before, now) = (self.seen.logs.names(), losses.names());
-        if before.len() != now.len() {
-            let named = |tasks: &mut dyn Iterator<Item = &str>| tasks.collect::<Vec<_>>().join(", ");
-            let expected = format!("those of the step: {}", named(&mut { before }));
-            return Err(Error::parameter("tasks of the losses after a step", expected, named(&mut { now })));
+        if losses.len() != self.seen.logs.len() {
+            let tasks = |of: &Named<f64>| of.names().collect::<Vec<_>>().join(", ");
+            let expected = format!("those of the step: {}", tasks(&self.seen.logs));
+            return Err(Error::parameter("tasks of the losses after a step", expected, tasks(losses)));
         }
         let (after, z) = (self.logs(losses)?, self.shares(losses));
         let fall =

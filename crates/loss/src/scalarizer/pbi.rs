@@ -12,7 +12,7 @@ use taskweave_kernels::{Error, Named, Result, State, Stateful};
 
 use super::{
     PerTask, Scalarizer,
-    terms::{direction, numbers, sum_of},
+    terms::{direction, numbers, sum_of, weighed},
 };
 use crate::parameter;
 
@@ -58,7 +58,7 @@ impl Scalarizer for Pbi {
     fn scalarize(&mut self, losses: &Named<Tensor>) -> Result<Tensor> {
         numbers(losses)?;
         let r = direction(&self.preference.of("preference", losses)?);
-        let first = sum_of(losses, |task, loss| Ok(loss.affine(r[task], 0.0)?))?;
+        let first = weighed(losses, &r)?;
         let beside = sum_of(losses, |task, loss| Ok((loss - first.affine(r[task], 0.0)?)?.sqr()?))?;
         let scale = numbers(losses)?.values().map(|loss| loss * loss).sum::<f64>();
         // What rounding leaves of 0 has a slope of no meaning.

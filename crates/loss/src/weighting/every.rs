@@ -1,6 +1,7 @@
 //! Every: the weights of another method, computed anew at each n-th step only.
 //!
-//! In between, the last weights stay, unless a task is there that had none. Nash-MTL and its like are used this way where solving is the larger cost.
+//! In between, the last weights stay, unless a task is there that had none. Nash-MTL and its like are used this way where solving
+//! is the larger cost.
 
 use serde::{Deserialize, Serialize};
 use taskweave_kernels::{Error, Named, Result, State, Stateful};

@@ -30,7 +30,8 @@ use crate::{
 /// | `lr` | 0.025 | > 0 | learning rate of the weights |
 ///
 /// # Errors
-/// [`Error::Parameter`] where losses are missing or not > 0, [`Error::Shape`] for other tasks than before, or than were [named](Weighting::prepare).
+/// [`Error::Parameter`] where losses are missing or not > 0, [`Error::Shape`] for other tasks than before, or than were
+/// [named](Weighting::prepare).
 ///
 /// # Example
 /// ```

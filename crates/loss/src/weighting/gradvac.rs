@@ -134,7 +134,7 @@ impl Stateful for GradVac {
     fn restore(&mut self, state: &State) -> Result<()> {
         let seen: Seen = state.read("gradvac")?;
         let lengths = seen.usual.iter().map(Vec::len).chain([seen.usual.len()]);
-        if let Some(length) = lengths.into_iter().find(|n| !seen.usual.is_empty() && *n != seen.tasks.len()) {
+        if let Some(length) = { lengths }.find(|n| !seen.usual.is_empty() && *n != seen.tasks.len()) {
             return Err(Error::state(
                 "gradvac",
                 "as many rows of cosines, and cosines in a row, as tasks",

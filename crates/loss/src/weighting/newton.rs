@@ -18,8 +18,10 @@ const TOLERANCE: f64 = 1e-11;
 /// How short Σ qᵢ ûᵢ may be, relative to Σ qᵢ: less means that q runs away, since there is no solution.
 const CANCELED: f64 = 1e-6;
 
-/// From how many times b on q may be running away: then rounding explains this share of an equation at most.
+/// From how many times b on q may be running away, where rounding does not explain as much any more.
 const FAR: f64 = 1e3;
+
+/// The share of an equation that rounding explains at most, from there on.
 const EXCUSED: f64 = 1e-3;
 
 const LIMIT: usize = 300;

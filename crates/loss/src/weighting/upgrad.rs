@@ -4,9 +4,9 @@
 //!     w = (1/m) Σᵢ vᵢ,   vᵢ = argmin vᵀ G v  over  v ≥ eᵢ
 //! where Jᵀvᵢ is the projection of gᵢ onto the dual cone {d : gⱼ·d ≥ 0 for all j}.
 //! Cost: m quadratic programs of m unknowns on the scaled Gramian D^-½ G D^-½, each by an active set. Guarantees:
-//! gⱼ·Jᵀw ≥ 0 for every task, linear under scaling of each row. Gradients
-//! that depend on others but for 3e-7 of their length, the rounding of f32, count as dependent. A task whose gradient is 0 takes no part in the
-//! others' conflicts and keeps its own weight 1/m.
+//! gⱼ·Jᵀw ≥ 0 for every task, linear under scaling of each row. Gradients that depend on others but for 3e-7 of
+//! their length, the rounding of f32, count as dependent. A task whose gradient is 0 takes no part in the others' conflicts and
+//! keeps its own weight 1/m.
 //! Variants: the common code adds a multiple of the identity to G and does not scale it, and loses the guarantee where
 //! norms differ widely; neither is done here.
 //! Reference: Quinton and Rey, "Jacobian Descent for Multi-Objective Optimization", 2024,
